@@ -1,0 +1,161 @@
+//! Every link of the built site leads to a page that is there, and to a place on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::line_in;
+use crate::problem::{Problem, nearest};
+use crate::project::Project;
+use crate::site::{Page, Site};
+
+pub fn check(project: &Project, site: &Site, out: &Path) -> Vec<Problem> {
+    let pages: BTreeMap<PathBuf, (&Page, BTreeSet<&str>)> = site
+        .pages
+        .iter()
+        .map(|page| {
+            let ids = page.contents.ids.iter().map(String::as_str).collect();
+            (Path::new(&page.language).join(&page.path), (page, ids))
+        })
+        .collect();
+    let known: Vec<String> = pages
+        .keys()
+        .map(|path| path.to_string_lossy().into_owned())
+        .collect();
+    let mut findings = Vec::new();
+    for (path, (page, _)) in &pages {
+        let mut seen = BTreeSet::new();
+        for link in &page.contents.links {
+            if !seen.insert(link) || is_external(link) {
+                continue;
+            }
+            let (to, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let to = to.split('?').next().unwrap_or_default();
+            let target = if to.is_empty() {
+                path.clone()
+            } else {
+                resolve(path, to)
+            };
+            let target =
+                if to.ends_with('/') || fs::metadata(out.join(&target)).is_ok_and(|m| m.is_dir()) {
+                    target.join("index.html")
+                } else {
+                    target
+                };
+            let what = match pages.get(&target) {
+                Some((_, ids)) => {
+                    let fragment = decode(fragment);
+                    if fragment.is_empty() || ids.contains(fragment.as_str()) {
+                        continue;
+                    }
+                    Err((fragment, ids.iter().copied().collect::<Vec<_>>()))
+                }
+                None if out.join(&target).is_file() => continue,
+                None => Ok(()),
+            };
+            let (file, line) = source(project, page, link);
+            findings.push(match what {
+                Ok(()) => Problem::new(
+                    file,
+                    line,
+                    format!("links to `{link}`, which is not there"),
+                    nearest(
+                        &target.to_string_lossy(),
+                        known.iter().map(String::as_str),
+                        "pages",
+                    ),
+                ),
+                Err((fragment, ids)) => Problem::new(
+                    file,
+                    line,
+                    format!("links to `{link}`, a page that has no `#{fragment}`"),
+                    nearest(&fragment, ids, "ids on it"),
+                ),
+            });
+        }
+    }
+    findings
+}
+
+fn is_external(link: &str) -> bool {
+    link.starts_with("//")
+        || link.split_once(':').is_some_and(|(scheme, _)| {
+            !scheme.is_empty()
+                && scheme
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        })
+}
+
+/// Where a relative link on a page leads, below the site's root.
+fn resolve(page: &Path, link: &str) -> PathBuf {
+    let mut target = page.to_owned();
+    target.pop();
+    for part in link.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                target.pop();
+            }
+            part => target.push(decode(part)),
+        }
+    }
+    target
+}
+
+/// Undoes percent encoding; what is not such stays.
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let byte = (*first == b'%')
+            .then(|| after.get(..2))
+            .flatten()
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        rest = if byte.is_some() { &after[2..] } else { after };
+        bytes.push(byte.unwrap_or(*first));
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The Markdown file and line that the link comes from, as far as it can be told.
+fn source(project: &Project, page: &Page, link: &str) -> (PathBuf, usize) {
+    let markdown = page.path.replace(".html", ".md");
+    let file = Path::new("src").join(&page.language).join(&markdown);
+    let line = [link.to_owned(), link.replace(".html", ".md")]
+        .iter()
+        .map(|link| line_in(&project.root.join(&file), link))
+        .find(|line| *line > 0);
+    match line {
+        Some(line) => (file, line),
+        None if project.root.join(&file).is_file() => (file, 0),
+        None => (Path::new(&page.language).join(&page.path), 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_links_count_from_their_page() {
+        let page = Path::new("ko/ch01-basics/ports.html");
+        assert_eq!(
+            resolve(page, "../glossary.html"),
+            Path::new("ko/glossary.html")
+        );
+        assert_eq!(
+            resolve(page, "../../en/ch01-basics/ports.html"),
+            Path::new("en/ch01-basics/ports.html")
+        );
+    }
+
+    #[test]
+    fn schemes_are_external_and_paths_are_not() {
+        assert!(is_external("https://example.com/a:b"));
+        assert!(is_external("mailto:a@b"));
+        assert!(!is_external("a/b.html#c"));
+        assert!(!is_external("#a:b"));
+    }
+}

@@ -1,0 +1,159 @@
+//! Every listing is whole, stands in every language, and its figures speak that language.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::doctor;
+use crate::figure;
+use crate::listing::Listing;
+use crate::problem::{Problem, nearest};
+use crate::project::Project;
+use crate::sync::Texts;
+
+pub fn check(project: &Project, texts: &Texts) -> Vec<Problem> {
+    let mut findings = Vec::new();
+    for listing in project.listings.values() {
+        findings.extend(whole(listing));
+        for language in &project.languages {
+            let shown = texts.pages.get(&language.code).is_some_and(|pages| {
+                pages.values().any(|page| {
+                    page.directives.iter().any(|directive| {
+                        directive.name == "listing" && directive.arguments == listing.name
+                    })
+                })
+            });
+            if !shown {
+                findings.push(Problem::new(
+                    listing.project_path("Cargo.toml"),
+                    0,
+                    format!(
+                        "listing `{}` is on no page of `{}`",
+                        listing.name, language.code
+                    ),
+                    format!(
+                        "put `{{{{#listing {}}}}}` on a page in {}",
+                        listing.name,
+                        language.src.join(&listing.chapter).display()
+                    ),
+                ));
+            }
+            if !project
+                .root
+                .join(&language.src)
+                .join(&listing.chapter)
+                .is_dir()
+            {
+                findings.push(Problem::new(
+                    listing.project_path("Cargo.toml"),
+                    0,
+                    format!(
+                        "stands in `{}`, which is no chapter's folder in {}",
+                        listing.chapter,
+                        language.src.display()
+                    ),
+                    "give the chapter one name in src and in listings",
+                ));
+            }
+        }
+    }
+    findings.extend(labels(project, texts));
+    findings
+}
+
+/// What every listing has.
+fn whole(listing: &Listing) -> Vec<Problem> {
+    let mut findings = Vec::new();
+    let mut missing = |file: &str, what: &str, remedy: String| {
+        findings.push(Problem::new(
+            listing.project_path(file),
+            0,
+            what.to_owned(),
+            remedy,
+        ));
+    };
+    if !listing.path("output.txt").is_file() {
+        missing(
+            "output.txt",
+            "is missing",
+            format!("run `cargo book record {}`", listing.name),
+        );
+    }
+    if listing.tests().is_empty() {
+        missing(
+            "tests/proofs.rs",
+            "has no test",
+            "assert there what the page claims".to_owned(),
+        );
+    }
+    let known = doctor::names();
+    for need in &listing.needs {
+        if !known.contains(&need.as_str()) {
+            missing(
+                "Cargo.toml",
+                &format!("needs `{need}`, which `cargo book doctor` does not know"),
+                nearest(need, known.iter().copied(), "needs"),
+            );
+        }
+    }
+    findings
+}
+
+/// Each text of a figure is translated for each language other than English, and no other is.
+fn labels(project: &Project, texts: &Texts) -> Vec<Problem> {
+    // The text, and where it comes from.
+    let mut needed: BTreeMap<String, String> = BTreeMap::new();
+    let mut add = |record: &record::Record, file: &str| {
+        for figure in record.figures.values() {
+            for text in figure::texts(figure) {
+                needed.entry(text).or_insert_with(|| file.to_owned());
+            }
+        }
+    };
+    for listing in project.listings.values() {
+        if let Ok(record) = listing.record() {
+            add(&record, &listing.project_path("record.json"));
+        }
+    }
+    if let Ok(record) = record::Record::load(&project.root.join(crate::directive::SAMPLES_FILE)) {
+        add(&record, crate::directive::SAMPLES_FILE);
+    }
+    // Texts matter for languages that have pages at all.
+    let written: BTreeSet<&str> = texts.pages.keys().map(String::as_str).collect();
+    let mut findings = Vec::new();
+    for language in &project.languages {
+        if language.code == "en" || !written.contains(language.code.as_str()) {
+            continue;
+        }
+        let file = language.src.join("labels.toml");
+        for (text, from) in &needed {
+            if !language.labels.contains_key(text) {
+                findings.push(Problem::new(
+                    Path::new(from),
+                    0,
+                    format!("«{text}» has no word in `{}`", language.code),
+                    format!("add `{text:?} = \"…\"` to {}", file.display()),
+                ));
+            }
+        }
+        for (text, word) in &language.labels {
+            let line = super::line_in(&project.root.join(&file), text);
+            if !needed.contains_key(text) {
+                findings.push(Problem::new(
+                    &file,
+                    line,
+                    format!("no figure says «{text}»"),
+                    "take it out, or write it as the record has it",
+                ));
+            }
+            if word.matches("{}").count() != text.matches("{}").count() {
+                findings.push(Problem::new(
+                    &file,
+                    line,
+                    format!("«{word}» has not as many `{{}}` as «{text}»"),
+                    "keep one `{}` for each verbatim part",
+                ));
+            }
+        }
+    }
+    findings
+}

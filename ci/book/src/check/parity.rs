@@ -1,0 +1,269 @@
+//! The languages have the same pages, and each page the same structure: headings, listings,
+//! outputs, figures, proofs, RFCs, tables, code, links and quizzes.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::page::{Page, Section};
+use crate::problem::Problem;
+use crate::project::Project;
+use crate::sync::Texts;
+
+pub fn check(project: &Project, texts: &Texts) -> Vec<Problem> {
+    let mut findings = Vec::new();
+    for path in texts.paths() {
+        let there: Vec<&Page> = project
+            .languages
+            .iter()
+            .filter_map(|language| texts.page(&language.code, path))
+            .collect();
+        for language in &project.languages {
+            if texts.page(&language.code, path).is_none() {
+                let other = there.first().map_or("", |page| page.language.as_str());
+                findings.push(Problem::new(
+                    language.src.join(path),
+                    0,
+                    format!("is missing; `{other}` has it"),
+                    "write it; until then readers see the other language's text",
+                ));
+            }
+        }
+        for page in &there {
+            findings.extend(headings(page));
+        }
+        if let Some((first, others)) = there.split_first() {
+            for other in others {
+                findings.extend(compare(first, other));
+            }
+        }
+    }
+    findings
+}
+
+/// Every heading has an id of its own, in kebab case.
+fn headings(page: &Page) -> Vec<Problem> {
+    let mut findings = Vec::new();
+    let mut seen = BTreeSet::new();
+    for heading in &page.headings {
+        let mut problem = |what: String, remedy: &str| {
+            findings.push(Problem::new(
+                &page.file,
+                page.line(heading.at),
+                what,
+                remedy,
+            ));
+        };
+        match &heading.id {
+            None => problem(
+                format!("heading «{}» has no id", heading.title.trim()),
+                "end its line with `{#kebab-english}`, the same in every language",
+            ),
+            Some(id) if !is_kebab(id) => problem(
+                format!("heading id `{id}` is not in kebab case"),
+                "use lower-case ASCII letters, digits and single hyphens",
+            ),
+            Some(id) => {
+                if !seen.insert(id) {
+                    problem(
+                        format!("heading id `{id}` is used twice on this page"),
+                        "give each heading an id of its own",
+                    );
+                }
+            }
+        }
+    }
+    if page.headings.first().is_none_or(|first| first.level != 1) {
+        findings.push(Problem::new(
+            &page.file,
+            1,
+            "does not begin with a heading of level 1",
+            "begin it with `# Title {#id}`",
+        ));
+    }
+    findings
+}
+
+fn is_kebab(id: &str) -> bool {
+    id.split('-').all(|part| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    })
+}
+
+/// Two languages' texts of one page.
+fn compare(a: &Page, b: &Page) -> Vec<Problem> {
+    let ids = |page: &Page| -> Vec<String> {
+        page.headings
+            .iter()
+            .map(|heading| {
+                let id = heading.id.as_deref().unwrap_or("no id");
+                format!("{} {id}", "#".repeat(usize::from(heading.level)))
+            })
+            .collect()
+    };
+    let (ours, theirs) = (ids(a), ids(b));
+    if ours != theirs {
+        let at = ours.iter().zip(&theirs).take_while(|(x, y)| x == y).count();
+        let name = |list: &[String]| {
+            list.get(at)
+                .map_or("no further heading".to_owned(), |id| format!("`{id}`"))
+        };
+        let line = b.headings.get(at).map_or(0, |heading| b.line(heading.at));
+        return vec![Problem::new(
+            &b.file,
+            line,
+            format!(
+                "has {} where `{}` has {}",
+                name(&theirs),
+                a.language,
+                name(&ours)
+            ),
+            "give both pages the same headings, with the same ids, in the same order",
+        )];
+    }
+    a.sections()
+        .iter()
+        .zip(b.sections())
+        .flat_map(|(ours, theirs)| compare_sections(a, ours, b, &theirs))
+        .collect()
+}
+
+fn compare_sections(a: &Page, ours: &Section, b: &Page, theirs: &Section) -> Vec<Problem> {
+    let mut findings = Vec::new();
+    let place = match theirs.id.as_str() {
+        "" => "before its first heading".to_owned(),
+        id => format!("in section `#{id}`"),
+    };
+    for (kind, ordered, parts) in [
+        ("", true, blocks as Parts),
+        ("", false, marks as Parts),
+        ("a table of ", true, tables as Parts),
+        ("code in ", true, fences as Parts),
+        ("a link to ", false, links as Parts),
+        ("", true, details as Parts),
+    ] {
+        let mut ours = parts(a, ours);
+        let mut theirs = parts(b, theirs);
+        if !ordered {
+            // Sentences may take them in another order.
+            ours.sort();
+            theirs.sort();
+        }
+        let names = |list: &[(String, usize)]| -> Vec<String> {
+            list.iter().map(|(name, _)| name.clone()).collect()
+        };
+        if names(&ours) == names(&theirs) {
+            continue;
+        }
+        let at = ours
+            .iter()
+            .zip(&theirs)
+            .take_while(|(x, y)| x.0 == y.0)
+            .count();
+        let name = |list: &[(String, usize)]| {
+            list.get(at)
+                .map_or("nothing".to_owned(), |(name, _)| format!("{kind}{name}"))
+        };
+        let line = theirs.get(at).map(|(_, at)| b.line(*at));
+        findings.push(Problem::new(
+            Path::new(&b.file),
+            line.unwrap_or_else(|| b.line(theirs_start(b, &place))),
+            format!(
+                "has {} {place} where `{}` has {}",
+                name(&theirs),
+                a.language,
+                name(&ours)
+            ),
+            "give both pages the same structure; only the sentences are each language's own",
+        ));
+    }
+    findings
+}
+
+fn theirs_start(page: &Page, place: &str) -> usize {
+    page.headings
+        .iter()
+        .find(|heading| {
+            heading
+                .id
+                .as_ref()
+                .is_some_and(|id| place.ends_with(&format!("`#{id}`")))
+        })
+        .map_or(0, |heading| heading.at)
+}
+
+/// The parts of one kind in a section: what each is, and where it stands.
+type Parts = fn(&Page, &Section) -> Vec<(String, usize)>;
+
+/// Directives that stand alone: their order is the page's.
+fn blocks(page: &Page, section: &Section) -> Vec<(String, usize)> {
+    directives(page, section, |name| !matches!(name, "proof" | "rfc"))
+}
+
+/// Directives within sentences.
+fn marks(page: &Page, section: &Section) -> Vec<(String, usize)> {
+    directives(page, section, |name| matches!(name, "proof" | "rfc"))
+}
+
+fn directives(page: &Page, section: &Section, wanted: fn(&str) -> bool) -> Vec<(String, usize)> {
+    page.directives
+        .iter()
+        .filter(|directive| section.range.contains(&directive.range.start))
+        .filter(|directive| wanted(&directive.name))
+        .map(|directive| {
+            // A figure's caption is each language's own.
+            let arguments = directive.arguments.split('"').next().unwrap_or_default();
+            (
+                format!("`{{{{#{} {}}}}}`", directive.name, arguments.trim()),
+                directive.range.start,
+            )
+        })
+        .collect()
+}
+
+fn tables(page: &Page, section: &Section) -> Vec<(String, usize)> {
+    page.tables
+        .iter()
+        .filter(|table| section.range.contains(&table.at))
+        .map(|table| {
+            (
+                format!("{} columns and {} rows", table.columns, table.rows),
+                table.at,
+            )
+        })
+        .collect()
+}
+
+fn fences(page: &Page, section: &Section) -> Vec<(String, usize)> {
+    page.fences
+        .iter()
+        .filter(|fence| section.range.contains(&fence.range.start))
+        .map(|fence| (format!("`{}`", fence.language), fence.range.start))
+        .collect()
+}
+
+fn links(page: &Page, section: &Section) -> Vec<(String, usize)> {
+    page.links
+        .iter()
+        .filter(|link| section.range.contains(&link.at))
+        .filter(|link| !in_another_language(&link.to))
+        .map(|link| (format!("`{}`", link.to), link.at))
+        .collect()
+}
+
+/// Encyclopaedias and manuals have a page for each language: such links need not be the same.
+fn in_another_language(link: &str) -> bool {
+    ["wikipedia.org", "developer.mozilla.org"]
+        .iter()
+        .any(|host| link.contains(host))
+}
+
+fn details(page: &Page, section: &Section) -> Vec<(String, usize)> {
+    page.details
+        .iter()
+        .filter(|at| section.range.contains(at))
+        .map(|&at| ("a folded answer".to_owned(), at))
+        .collect()
+}

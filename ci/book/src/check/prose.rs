@@ -1,0 +1,194 @@
+//! Traps in prose: emphasis that does not close, quotes that turn the wrong way, spellings that
+//! the term table rejects, RFCs named without their directive.
+
+use std::path::Path;
+
+use super::line_of;
+use crate::page::Page;
+use crate::problem::Problem;
+use crate::project::Project;
+use crate::sync::Texts;
+
+pub fn check(project: &Project, texts: &Texts) -> Vec<Problem> {
+    let mut findings = Vec::new();
+    if project
+        .config
+        .html_config()
+        .is_some_and(|html| html.smart_punctuation)
+    {
+        findings.push(Problem::new(
+            "book.toml",
+            0,
+            "smart-punctuation is on: it turns the closing quote before a Korean particle the wrong way",
+            "set `smart-punctuation = false` under [output.html]",
+        ));
+    }
+    let rejected = rejected_spellings(project);
+    for page in texts.pages.values().flat_map(|pages| pages.values()) {
+        findings.extend(emphasis(page));
+        findings.extend(rfcs(page));
+        if page.language == "ko" {
+            findings.extend(quotes(page));
+            findings.extend(spellings(page, &rejected));
+        }
+    }
+    for file in [
+        "src/ko/SUMMARY.md",
+        "src/ko/labels.toml",
+        "theme/words.toml",
+    ] {
+        findings.extend(spellings_of_file(project, Path::new(file), &rejected));
+    }
+    for listing in project.listings.values() {
+        if let Some(what) = listing.what.get("ko") {
+            for (wrong, right) in &rejected {
+                if what.contains(wrong.as_str()) {
+                    findings.push(wrong_spelling(
+                        Path::new(&listing.project_path("Cargo.toml")),
+                        0,
+                        wrong,
+                        right,
+                    ));
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// An asterisk that Markdown left as it stands: most often emphasis that does not close because a
+/// particle follows a bracket or a code span.
+fn emphasis(page: &Page) -> Vec<Problem> {
+    let mut findings = Vec::new();
+    let mut last_line = 0;
+    for range in &page.prose {
+        let escaped = page.text[..range.start].ends_with('\\');
+        if page.text[range.clone()].contains('*') && !escaped {
+            let line = page.line(range.start);
+            if line != last_line {
+                findings.push(Problem::new(
+                    &page.file,
+                    line,
+                    "an asterisk is printed as it stands: emphasis does not open or close here",
+                    "put the particle inside, reorder, or write `<strong>…</strong>`; `\\*` prints an asterisk",
+                ));
+            }
+            last_line = line;
+        }
+    }
+    findings
+}
+
+/// `“인용”을`: a curly quote beside Hangul is more often than not a wrongly turned one.
+fn quotes(page: &Page) -> Vec<Problem> {
+    let mut findings = Vec::new();
+    for range in &page.prose {
+        let text = &page.text[range.clone()];
+        let characters: Vec<(usize, char)> = text.char_indices().collect();
+        for (i, &(at, c)) in characters.iter().enumerate() {
+            if !matches!(c, '“' | '”' | '‘' | '’') {
+                continue;
+            }
+            let before = i.checked_sub(1).map(|i| characters[i].1);
+            let after = characters.get(i + 1).map(|&(_, c)| c);
+            if [before, after].into_iter().flatten().any(is_hangul) {
+                findings.push(Problem::new(
+                    &page.file,
+                    page.line(range.start + at),
+                    format!("a curly quote `{c}` stands beside Hangul"),
+                    "write straight quotes, or « »",
+                ));
+            }
+        }
+    }
+    findings
+}
+
+fn is_hangul(c: char) -> bool {
+    matches!(c, '가'..='힣' | 'ㄱ'..='ㅣ')
+}
+
+/// Each rejected spelling with the right one.
+fn rejected_spellings(project: &Project) -> Vec<(String, String)> {
+    project
+        .terms
+        .iter()
+        .flat_map(|term| {
+            let right = term.names.get("ko").cloned().unwrap_or_default();
+            term.avoid
+                .iter()
+                .map(move |wrong| (wrong.clone(), right.clone()))
+        })
+        .collect()
+}
+
+fn spellings(page: &Page, rejected: &[(String, String)]) -> Vec<Problem> {
+    let captions = page.directives.iter().map(|directive| &directive.range);
+    let mut findings = Vec::new();
+    for range in page.prose.iter().chain(captions) {
+        let text = &page.text[range.clone()];
+        for (wrong, right) in rejected {
+            if let Some(at) = text.find(wrong.as_str()) {
+                findings.push(wrong_spelling(
+                    &page.file,
+                    page.line(range.start + at),
+                    wrong,
+                    right,
+                ));
+            }
+        }
+    }
+    findings
+}
+
+fn spellings_of_file(
+    project: &Project,
+    file: &Path,
+    rejected: &[(String, String)],
+) -> Vec<Problem> {
+    let Ok(text) = std::fs::read_to_string(project.root.join(file)) else {
+        return Vec::new();
+    };
+    rejected
+        .iter()
+        .filter(|(wrong, _)| text.contains(wrong.as_str()))
+        .map(|(wrong, right)| wrong_spelling(file, line_of(&text, wrong), wrong, right))
+        .collect()
+}
+
+fn wrong_spelling(file: &Path, line: usize, wrong: &str, right: &str) -> Problem {
+    Problem::new(
+        file,
+        line,
+        format!("`{wrong}` is not how the term table spells it"),
+        format!("write `{right}` (src/terms.toml)"),
+    )
+}
+
+/// An RFC named in plain text has no link, and nothing tells when it becomes obsolete.
+fn rfcs(page: &Page) -> Vec<Problem> {
+    let mut findings = Vec::new();
+    for range in &page.prose {
+        let text = &page.text[range.clone()];
+        for (at, _) in text.match_indices("RFC ") {
+            let number: String = text[at + 4..]
+                .chars()
+                .take_while(char::is_ascii_digit)
+                .collect();
+            let place = range.start + at;
+            let in_directive = page
+                .directives
+                .iter()
+                .any(|directive| directive.range.contains(&place));
+            if !number.is_empty() && !in_directive {
+                findings.push(Problem::new(
+                    &page.file,
+                    page.line(place),
+                    format!("RFC {number} is named in plain text"),
+                    format!("write `{{{{#rfc {number}}}}}`, or `{{{{#rfc {number} SECTION}}}}`"),
+                ));
+            }
+        }
+    }
+    findings
+}

@@ -1,0 +1,610 @@
+//! Turns a page's Markdown into what mdBook renders: directives become HTML, code gets its
+//! colours, stale sections their notice.
+//!
+//! All HTML that is put in stands on one line (line ends in code as `&#10;`), so that it remains
+//! one HTML block wherever it stands, in a list or a quotation too.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use pulldown_cmark::Parser;
+
+use crate::figure;
+use crate::highlight::{escape, highlight};
+use crate::listing::Listing;
+use crate::page::{Directive, Page};
+use crate::problem::{Problem, nearest};
+use crate::project::{Language, Project, Term};
+use crate::sync::{Standing, Texts};
+
+/// The directives there are.
+const NAMES: &[&str] = &[
+    "listing", "output", "figure", "proof", "rfc", "glossary", "status",
+];
+
+/// The style guide's samples, which belong to no listing.
+const SAMPLES: &str = "styleguide";
+pub const SAMPLES_FILE: &str = "ci/book/styleguide/record.json";
+
+/// What a page has become, and what did not resolve.
+pub struct Resolved {
+    /// Markdown with HTML in it.
+    pub text: String,
+    /// What did not resolve.
+    pub problems: Vec<Problem>,
+}
+
+/// Resolves a page in its own language.
+pub fn resolve(project: &Project, texts: &Texts, page: &Page) -> Resolved {
+    let Some(language) = project.language(&page.language) else {
+        return Resolved {
+            text: page.text.clone(),
+            problems: Vec::new(),
+        };
+    };
+    let mut resolver = Resolver::new(project, texts, language);
+    let text = resolver.page(page);
+    Resolved {
+        text,
+        problems: resolver.problems,
+    }
+}
+
+/// The page that stands where `language` has none: the other language's text under a notice.
+pub fn stand_in(project: &Project, texts: &Texts, language: &Language, page: &Page) -> Resolved {
+    let mut resolver = Resolver::new(project, texts, language);
+    let sections = page.sections();
+    let head = sections
+        .first()
+        .map_or(0..0, |section| section.range.start..section.body);
+    let notice = format!(
+        "<aside class=\"notice notice-missing\"><p>{}</p></aside>",
+        escape(&project.word("missing-page", &language.code))
+    );
+    let body = resolver.part(page, head.end..page.text.len());
+    Resolved {
+        text: format!(
+            "{}\n{notice}\n\n<div lang=\"{}\">\n\n{body}\n\n</div>\n",
+            &page.text[head], page.language
+        ),
+        problems: resolver.problems,
+    }
+}
+
+struct Resolver<'a> {
+    project: &'a Project,
+    texts: &'a Texts,
+    language: &'a Language,
+    problems: Vec<Problem>,
+    /// The ids given on this page so far.
+    ids: BTreeSet<String>,
+}
+
+impl<'a> Resolver<'a> {
+    fn new(project: &'a Project, texts: &'a Texts, language: &'a Language) -> Self {
+        Self {
+            project,
+            texts,
+            language,
+            problems: Vec::new(),
+            ids: BTreeSet::new(),
+        }
+    }
+
+    fn word(&self, key: &str) -> String {
+        escape(&self.project.word(key, &self.language.code))
+    }
+
+    /// The whole page, each stale section under its notice.
+    fn page(&mut self, page: &Page) -> String {
+        let mut text = String::with_capacity(page.text.len() * 2);
+        for section in page.sections() {
+            text.push_str(&page.text[section.range.start..section.body]);
+            if let Standing::Stale { behind } = self.texts.standing(page, &section) {
+                for (other, same) in self.texts.others(page, &section) {
+                    if behind.contains(&other.language) {
+                        let newer = self.part(other, same.body..same.range.end);
+                        let _ = write!(
+                            text,
+                            "\n<details class=\"notice notice-stale\">\n<summary>{}</summary>\n<div lang=\"{}\">\n\n{newer}\n\n</div>\n</details>\n\n",
+                            self.word("stale-section"),
+                            other.language,
+                        );
+                    }
+                }
+            }
+            text.push_str(&self.part(page, section.body..section.range.end));
+        }
+        text
+    }
+
+    /// A part of a page with its directives and its code resolved.
+    fn part(&mut self, page: &Page, part: Range<usize>) -> String {
+        let mut replacements: Vec<(Range<usize>, String)> = Vec::new();
+        for directive in &page.directives {
+            if part.contains(&directive.range.start) {
+                let html = self.directive(page, directive);
+                replacements.push((directive.range.clone(), html));
+            }
+        }
+        for fence in &page.fences {
+            if part.contains(&fence.range.start) {
+                // The block's own range may take in its last line's end, which must remain.
+                let end = fence.range.start + page.text[fence.range.clone()].trim_end().len();
+                let html = code_block(
+                    "",
+                    &highlight(&fence.code, &fence.language),
+                    &fence.language,
+                );
+                replacements.push((fence.range.start..end, html));
+            }
+        }
+        replacements.sort_by_key(|(range, _)| range.start);
+        let mut text = String::with_capacity(part.len() * 2);
+        let mut at = part.start;
+        for (range, html) in replacements {
+            text.push_str(&page.text[at..range.start]);
+            text.push_str(&html);
+            at = range.end;
+        }
+        text.push_str(&page.text[at..part.end]);
+        text
+    }
+
+    fn directive(&mut self, page: &Page, directive: &Directive) -> String {
+        let line = page.line(directive.range.start);
+        let problem = |what: String, remedy: String| Problem::new(&page.file, line, what, remedy);
+        let whole = &page.text[directive.range.clone()];
+        let resolved = if !whole.ends_with("}}") {
+            Err(problem(
+                "a directive is not closed on its line".into(),
+                "end it with `}}`".into(),
+            ))
+        } else if !directive.alone
+            && NAMES.contains(&directive.name.as_str())
+            && !matches!(directive.name.as_str(), "proof" | "rfc")
+        {
+            Err(problem(
+                format!("`{whole}` stands within a line"),
+                "give it a line to itself".into(),
+            ))
+        } else {
+            let arguments = directive.arguments.as_str();
+            match directive.name.as_str() {
+                "listing" => self.listing(arguments, page, line),
+                "output" => self.output(arguments, page, line),
+                "figure" => self.figure(arguments, page, line),
+                "proof" => self.proof(arguments, page, line),
+                "rfc" => self.rfc(arguments, page, line),
+                "glossary" => Ok(self.glossary()),
+                "status" => Ok(self.status()),
+                other => Err(problem(
+                    format!("there is no directive `{other}`"),
+                    nearest(other, NAMES.iter().copied(), "directives"),
+                )),
+            }
+        };
+        resolved.unwrap_or_else(|problem| {
+            self.problems.push(problem);
+            escape(whole)
+        })
+    }
+
+    fn find_listing(&self, name: &str, page: &Page, line: usize) -> Result<&'a Listing, Problem> {
+        self.project.listings.get(name).ok_or_else(|| {
+            Problem::new(
+                &page.file,
+                line,
+                format!("there is no listing `{name}`"),
+                nearest(
+                    name,
+                    self.project.listings.keys().map(String::as_str),
+                    "listings",
+                ),
+            )
+        })
+    }
+
+    fn source_url(&self, path: &str) -> String {
+        format!("{}/blob/main/{path}", self.project.repository())
+    }
+
+    /// `{{#listing NAME}}` and `{{#listing NAME FILE:ANCHOR}}`.
+    fn listing(&self, arguments: &str, page: &Page, line: usize) -> Result<String, Problem> {
+        let (name, source) = arguments
+            .split_once(char::is_whitespace)
+            .unwrap_or((arguments, ""));
+        let listing = self.find_listing(name, page, line)?;
+        if source.is_empty() {
+            return self.card(listing, page, line);
+        }
+        let (path, anchor) = match source.trim().split_once(':') {
+            Some((path, anchor)) => (path, Some(anchor)),
+            None => (source.trim(), None),
+        };
+        let excerpt = listing.source(path, anchor, &page.file, line)?;
+        let caption = format!(
+            "<figcaption><a href=\"{}#L{}-L{}\">{}</a></figcaption>",
+            self.source_url(&listing.project_path(path)),
+            excerpt.first,
+            excerpt.last,
+            escape(&listing.project_path(path)),
+        );
+        let extension = path.rsplit('.').next().unwrap_or_default();
+        let language = if extension == "rs" { "rust" } else { extension };
+        Ok(code_block(
+            &caption,
+            &highlight(&excerpt.text, language),
+            language,
+        ))
+    }
+
+    fn card(&self, listing: &Listing, page: &Page, line: usize) -> Result<String, Problem> {
+        let Some(what) = listing
+            .what
+            .get(&self.language.code)
+            .filter(|what| !what.is_empty())
+        else {
+            return Err(Problem::new(
+                &page.file,
+                line,
+                format!(
+                    "listing `{}` does not say in `{}` what it shows",
+                    listing.name, self.language.code
+                ),
+                format!(
+                    "add `what.{} = \"…\"` under [package.metadata.book] in {}",
+                    self.language.code,
+                    listing.project_path("Cargo.toml")
+                ),
+            ));
+        };
+        let mut meta = format!(
+            "<a href=\"{}/tree/main/{path}\">{path}</a>",
+            self.project.repository(),
+            path = escape(&listing.project_path("")),
+        );
+        if !listing.needs.is_empty() {
+            let needs: Vec<String> = listing
+                .needs
+                .iter()
+                .map(|need| {
+                    escape(
+                        &self
+                            .project
+                            .word(&format!("needs-{need}"), &self.language.code),
+                    )
+                })
+                .collect();
+            let _ = write!(
+                meta,
+                " · {} {}",
+                self.word("listing-needs"),
+                needs.join(", ")
+            );
+        }
+        Ok(format!(
+            "<aside class=\"listing\" aria-label=\"{label}\"><p class=\"listing-what\">{what}</p><p class=\"listing-run\"><code>{command}</code></p><p class=\"listing-meta\">{meta}</p></aside>",
+            label = escape(&listing.name),
+            what = escape(what),
+            command = escape(&listing.command()),
+        ))
+    }
+
+    /// `{{#output NAME}}`.
+    fn output(&self, arguments: &str, page: &Page, line: usize) -> Result<String, Problem> {
+        let listing = self.find_listing(arguments, page, line)?;
+        let output = listing.output().map_err(|remedy| {
+            Problem::new(
+                &page.file,
+                line,
+                format!("listing `{arguments}` has no recorded output"),
+                remedy,
+            )
+        })?;
+        Ok(format!(
+            "<figure class=\"output\"><figcaption><code>{}</code></figcaption><pre tabindex=\"0\"><samp>{}</samp></pre></figure>",
+            escape(&listing.command()),
+            one_line(&escape(&output)),
+        ))
+    }
+
+    /// `{{#figure NAME:id "caption"}}`.
+    fn figure(&mut self, arguments: &str, page: &Page, line: usize) -> Result<String, Problem> {
+        let malformed = || {
+            Problem::new(
+                &page.file,
+                line,
+                format!("`{{{{#figure {arguments}}}}}` does not name a figure with a caption"),
+                "write `{{#figure LISTING:FIGURE \"caption\"}}`",
+            )
+        };
+        let (target, caption) = arguments
+            .split_once(char::is_whitespace)
+            .ok_or_else(malformed)?;
+        let (name, id) = target.split_once(':').ok_or_else(malformed)?;
+        let caption = caption
+            .trim()
+            .strip_prefix('"')
+            .and_then(|caption| caption.strip_suffix('"'))
+            .filter(|caption| !caption.is_empty())
+            .ok_or_else(malformed)?;
+        let (record, record_file, source) = if name == SAMPLES {
+            let file = self.project.root.join(SAMPLES_FILE);
+            let record =
+                record::Record::load(&file).map_err(|error| format!("{SAMPLES_FILE}: {error}"));
+            (record, SAMPLES_FILE.to_owned(), SAMPLES_FILE.to_owned())
+        } else {
+            let listing = self.find_listing(name, page, line)?;
+            (
+                listing.record(),
+                listing.project_path("record.json"),
+                listing.project_path("src/main.rs"),
+            )
+        };
+        let record = record.map_err(|remedy| {
+            Problem::new(
+                &page.file,
+                line,
+                format!("the record of `{name}` cannot be read"),
+                remedy,
+            )
+        })?;
+        let figure = record.figures.get(id).ok_or_else(|| {
+            Problem::new(
+                &page.file,
+                line,
+                format!("`{name}` has no figure `{id}`"),
+                nearest(id, record.figures.keys().map(String::as_str), "figures"),
+            )
+        })?;
+        if let Some(wrong) = figure::problems(figure).into_iter().next() {
+            return Err(Problem::new(
+                record_file,
+                0,
+                format!("figure `{id}`: {wrong}"),
+                format!("mend the listing, then run `cargo book record {name}`"),
+            ));
+        }
+        let source_url = self.source_url(&source);
+        let words = |key: &str| self.project.word(key, &self.language.code);
+        let labels = |text: &str| self.language.labels.get(text).cloned();
+        let html_id = self.unique_id(&format!("fig-{name}-{id}"));
+        Ok(one_line(&figure::draw(
+            figure,
+            &figure::Context {
+                id: &html_id,
+                caption_html: &inline_markdown(caption),
+                language: &self.language.code,
+                words: &words,
+                labels: &labels,
+                source_url: &source_url,
+                listing: name,
+                provenance: record.provenance.as_ref(),
+            },
+        )))
+    }
+
+    /// An id that no other figure of the page has.
+    fn unique_id(&mut self, wish: &str) -> String {
+        let mut id = wish.to_owned();
+        let mut n = 2;
+        while !self.ids.insert(id.clone()) {
+            id = format!("{wish}-{n}");
+            n += 1;
+        }
+        id
+    }
+
+    /// `{{#proof NAME::test}}`.
+    fn proof(&self, arguments: &str, page: &Page, line: usize) -> Result<String, Problem> {
+        let Some((name, test)) = arguments.split_once("::") else {
+            return Err(Problem::new(
+                &page.file,
+                line,
+                format!("`{{{{#proof {arguments}}}}}` does not name a listing's test"),
+                "write `{{#proof LISTING::test_name}}`",
+            ));
+        };
+        let listing = self.find_listing(name, page, line)?;
+        let tests = listing.tests();
+        let Some(place) = tests.iter().find(|place| place.name == test) else {
+            return Err(Problem::new(
+                &page.file,
+                line,
+                format!("listing `{name}` has no test `{test}`"),
+                nearest(test, tests.iter().map(|place| place.name.as_str()), "tests"),
+            ));
+        };
+        Ok(format!(
+            "<a class=\"proof\" href=\"{}#L{}\" title=\"{}\">✓ <span>{}</span></a>",
+            self.source_url(&listing.project_path(&place.file)),
+            place.line,
+            escape(&test.replace('_', " ")),
+            self.word("tested"),
+        ))
+    }
+
+    /// `{{#rfc 9293 3.5}}`, `{{#rfc 9001 A.1}}`, `{{#rfc 793 historic}}`.
+    fn rfc(&self, arguments: &str, page: &Page, line: usize) -> Result<String, Problem> {
+        let problem = |what: String, remedy: String| Problem::new(&page.file, line, what, remedy);
+        let mut parts: Vec<&str> = arguments.split_whitespace().collect();
+        let historic = parts.last() == Some(&"historic");
+        if historic {
+            parts.pop();
+        }
+        let (number, section) = match parts[..] {
+            [number] => (number, None),
+            [number, section] => (number, Some(section)),
+            _ => ("", None),
+        };
+        let Ok(number) = number.parse::<u32>() else {
+            return Err(problem(
+                format!("`{{{{#rfc {arguments}}}}}` does not name an RFC"),
+                "write `{{#rfc NUMBER}}` or `{{#rfc NUMBER SECTION}}`".into(),
+            ));
+        };
+        let Some(rfc) = self.project.rfcs.get(&number) else {
+            let number = number.to_string();
+            let known: Vec<String> = self.project.rfcs.keys().map(u32::to_string).collect();
+            return Err(problem(
+                format!("RFC {number} is not in src/rfc.toml"),
+                format!(
+                    "add it with its status from rfc-editor.org; {}",
+                    nearest(&number, known.iter().map(String::as_str), "RFCs in it")
+                ),
+            ));
+        };
+        if !rfc.obsoleted_by.is_empty() && !historic {
+            let successors: Vec<String> = rfc
+                .obsoleted_by
+                .iter()
+                .map(|n| format!("RFC {n}"))
+                .collect();
+            return Err(problem(
+                format!(
+                    "RFC {number} is obsolete: {} took its place",
+                    successors.join(", ")
+                ),
+                format!(
+                    "cite {}, or mark it: `{{{{#rfc {arguments} historic}}}}`",
+                    successors.join(" or ")
+                ),
+            ));
+        }
+        let mut href = format!("https://www.rfc-editor.org/rfc/rfc{number}");
+        let mut label = format!("RFC {number}");
+        if let Some(section) = section {
+            let appendix = section.starts_with(|c: char| c.is_ascii_uppercase());
+            let kind = if appendix { "appendix" } else { "section" };
+            let _ = write!(href, "#{kind}-{section}");
+            let _ = write!(label, " §{section}");
+        }
+        Ok(format!(
+            "<a class=\"rfc\" href=\"{href}\" title=\"{}\">{label}</a>",
+            escape(&rfc.title)
+        ))
+    }
+
+    /// `{{#glossary}}`: the term table, in the order of the reader's language.
+    fn glossary(&self) -> String {
+        let language = &self.language.code;
+        let mut terms: Vec<(&str, &Term)> = self
+            .project
+            .terms
+            .iter()
+            .filter_map(|term| Some((term.names.get(language)?.as_str(), term)))
+            .collect();
+        terms.sort_by_key(|(name, _)| name.to_lowercase());
+        let mut html = String::from("<dl class=\"glossary\">");
+        for (name, term) in terms {
+            let id = term.names.get("en").map_or(name, String::as_str);
+            let _ = write!(html, "<dt id=\"term-{}\">{}", slug(id), escape(name));
+            for (other, name) in &term.names {
+                if other != language {
+                    let _ = write!(html, " <span lang=\"{other}\">{}</span>", escape(name));
+                }
+            }
+            let what = term.what.get(language).map_or("", String::as_str);
+            let _ = write!(html, "</dt><dd>{}", escape(what));
+            if let Some(note) = term.note.get(language) {
+                let _ = write!(html, " <small>{}</small>", escape(note));
+            }
+            html.push_str("</dd>");
+        }
+        html.push_str("</dl>");
+        html
+    }
+
+    /// `{{#status}}`: every page in every language.
+    fn status(&self) -> String {
+        let languages = &self.project.languages;
+        let mut html = format!(
+            "<div class=\"table-wrapper\"><table class=\"status\"><thead><tr><th scope=\"col\">{}</th>",
+            self.word("status-page")
+        );
+        for language in languages {
+            let _ = write!(
+                html,
+                "<th scope=\"col\" lang=\"{code}\">{}</th>",
+                escape(&self.project.word("language-name", &language.code)),
+                code = language.code,
+            );
+        }
+        html.push_str("</tr></thead><tbody>");
+        for status in self.texts.status(languages) {
+            let title = self
+                .texts
+                .page(&self.language.code, &status.path)
+                .or_else(|| {
+                    languages
+                        .iter()
+                        .find_map(|language| self.texts.page(&language.code, &status.path))
+                })
+                .map(Page::title)
+                .unwrap_or_default();
+            let _ = write!(
+                html,
+                "<tr><th scope=\"row\"><a href=\"{}\">{}</a></th>",
+                escape(&status.path),
+                escape(title)
+            );
+            for (language, stale) in status.stale {
+                let (class, text) = match stale {
+                    None => ("missing", self.word("status-missing")),
+                    Some(0) => ("fresh", self.word("status-fresh")),
+                    Some(n) => (
+                        "stale",
+                        self.word("status-stale").replace("{}", &n.to_string()),
+                    ),
+                };
+                let _ = write!(
+                    html,
+                    "<td class=\"status-{class}\" data-language=\"{language}\">{text}</td>"
+                );
+            }
+            html.push_str("</tr>");
+        }
+        html.push_str("</tbody></table></div>");
+        html
+    }
+}
+
+/// A block of code as one line of HTML.
+fn code_block(caption: &str, highlighted: &str, language: &str) -> String {
+    let language = if language.is_empty() {
+        "text"
+    } else {
+        language
+    };
+    format!(
+        "<figure class=\"code\">{caption}<pre tabindex=\"0\"><code class=\"language-{}\">{}</code></pre></figure>",
+        escape(language),
+        one_line(highlighted),
+    )
+}
+
+/// A name as part of an id: lower-case letters and digits, the rest as single hyphens.
+fn slug(name: &str) -> String {
+    name.to_lowercase()
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
+}
+
+/// HTML without line ends in it.
+fn one_line(html: &str) -> String {
+    html.replace('\n', "&#10;")
+}
+
+/// A caption's inline Markdown as HTML.
+fn inline_markdown(text: &str) -> String {
+    let mut html = String::new();
+    pulldown_cmark::html::push_html(&mut html, Parser::new(text));
+    html.trim()
+        .trim_start_matches("<p>")
+        .trim_end_matches("</p>")
+        .to_owned()
+}

@@ -1,0 +1,28 @@
+//! `cargo book list`: the listings by chapter.
+
+use std::fmt::Write as _;
+
+use crate::project::Project;
+
+/// Each chapter's listings: what they show, what they need, how to run them.
+pub fn list(project: &Project) -> String {
+    let mut text = String::new();
+    let mut chapter = "";
+    let mut listings: Vec<_> = project.listings.values().collect();
+    listings.sort_by(|a, b| (&a.chapter, &a.name).cmp(&(&b.chapter, &b.name)));
+    for listing in listings {
+        if listing.chapter != chapter {
+            if !chapter.is_empty() {
+                text.push('\n');
+            }
+            chapter = &listing.chapter;
+            let _ = writeln!(text, "{chapter}");
+        }
+        let what = listing.what.get("en").map_or("", String::as_str);
+        let _ = writeln!(text, "  {}\n      {what}", listing.command());
+        if !listing.needs.is_empty() {
+            let _ = writeln!(text, "      needs {}", listing.needs.join(", "));
+        }
+    }
+    text
+}

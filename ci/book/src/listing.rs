@@ -1,0 +1,392 @@
+//! The listings: where they are, what they say of themselves, what is in them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::problem::{Problem, nearest};
+
+/// One listing: a package below `listings/chNN-topic/`.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// The package's name, as in `cargo run -p NAME`.
+    pub name: String,
+    /// The chapter's folder, such as `ch05-tcp`.
+    pub chapter: String,
+    /// The package's folder, relative to the project's root.
+    pub dir: PathBuf,
+    /// What it shows: one sentence a language, English from the package's description.
+    pub what: BTreeMap<String, String>,
+    /// What the machine must have, by `cargo book doctor`'s names.
+    pub needs: Vec<String>,
+    root: PathBuf,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    package: Package,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    book: BookMetadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BookMetadata {
+    #[serde(default)]
+    what: BTreeMap<String, String>,
+    #[serde(default)]
+    needs: Vec<String>,
+}
+
+impl Listing {
+    /// Finds every listing of the project, by name.
+    ///
+    /// # Errors
+    ///
+    /// When a folder cannot be read or a `Cargo.toml` does not parse.
+    pub fn find_all(root: &Path) -> Result<BTreeMap<String, Self>> {
+        let mut found = BTreeMap::new();
+        for chapter in folders(&root.join("listings"))? {
+            let chapter_name = name_of(&chapter);
+            if !chapter_name.starts_with("ch") {
+                continue;
+            }
+            for dir in folders(&chapter)? {
+                let manifest_file = dir.join("Cargo.toml");
+                if !manifest_file.is_file() {
+                    continue;
+                }
+                let text = fs::read_to_string(&manifest_file)
+                    .with_context(|| format!("reading {}", manifest_file.display()))?;
+                let Manifest { package } = toml::from_str(&text)
+                    .with_context(|| format!("parsing {}", manifest_file.display()))?;
+                let mut what = package.metadata.book.what;
+                what.insert("en".into(), package.description);
+                let listing = Self {
+                    name: package.name.clone(),
+                    chapter: chapter_name.clone(),
+                    dir: dir.strip_prefix(root).unwrap_or(&dir).to_owned(),
+                    what,
+                    needs: package.metadata.book.needs,
+                    root: root.to_owned(),
+                };
+                found.insert(package.name, listing);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The command that a reader types.
+    pub fn command(&self) -> String {
+        format!("cargo run -p {}", self.name)
+    }
+
+    /// The path of one of its files on disk.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.root.join(&self.dir).join(file)
+    }
+
+    /// The path of one of its files as the project names it, with `/` between the parts.
+    pub fn project_path(&self, file: &str) -> String {
+        let mut path = self.dir.to_string_lossy().replace('\\', "/");
+        if !file.is_empty() {
+            path.push('/');
+            path.push_str(file);
+        }
+        path
+    }
+
+    /// The recorded output, without the end of its last line.
+    pub fn output(&self) -> Result<String, String> {
+        match fs::read_to_string(self.path("output.txt")) {
+            Ok(text) => Ok(text.trim_end().to_owned()),
+            Err(_) => Err(format!(
+                "run `cargo book record {}` to write its output.txt",
+                self.name
+            )),
+        }
+    }
+
+    /// The recorded figures.
+    pub fn record(&self) -> Result<record::Record, String> {
+        let path = self.path("record.json");
+        record::Record::load(&path).map_err(|error| {
+            format!(
+                "{}: {error}; run `cargo book record {}`",
+                self.project_path("record.json"),
+                self.name
+            )
+        })
+    }
+
+    /// The names of its tests, with the file and the line where each stands.
+    pub fn tests(&self) -> Vec<TestPlace> {
+        let mut tests = Vec::new();
+        for folder in ["tests", "src"] {
+            let mut files = Vec::new();
+            rust_files(&self.path(folder), &mut files);
+            for file in files {
+                let Ok(text) = fs::read_to_string(&file) else {
+                    continue;
+                };
+                let file = file
+                    .strip_prefix(self.root.join(&self.dir))
+                    .unwrap_or(&file)
+                    .to_string_lossy()
+                    .replace('\\', "/");
+                tests.extend(tests_in(&text).into_iter().map(|(name, line)| TestPlace {
+                    name,
+                    file: file.clone(),
+                    line,
+                }));
+            }
+        }
+        tests
+    }
+
+    /// The lines between `// ANCHOR: anchor` and `// ANCHOR_END: anchor` of one of its files, or
+    /// the whole file, without other anchors' marks and without common indentation.
+    ///
+    /// # Errors
+    ///
+    /// The problem, placed at `file` and `line` of the page that asks.
+    pub fn source(
+        &self,
+        path: &str,
+        anchor: Option<&str>,
+        page: &Path,
+        line: usize,
+    ) -> Result<Excerpt, Problem> {
+        let Ok(text) = fs::read_to_string(self.path(path)) else {
+            let mut files = Vec::new();
+            rust_files(&self.path(""), &mut files);
+            let base = self.root.join(&self.dir);
+            let files: Vec<String> = files
+                .iter()
+                .map(|file| file.strip_prefix(&base).unwrap_or(file))
+                .map(|file| file.to_string_lossy().replace('\\', "/"))
+                .collect();
+            return Err(Problem::new(
+                page,
+                line,
+                format!("listing `{}` has no file `{path}`", self.name),
+                nearest(path, files.iter().map(String::as_str), "files"),
+            ));
+        };
+        excerpt(&text, anchor).map_err(|anchors| {
+            Problem::new(
+                page,
+                line,
+                format!(
+                    "`{}` has no anchor `{}`",
+                    self.project_path(path),
+                    anchor.unwrap_or_default()
+                ),
+                nearest(
+                    anchor.unwrap_or_default(),
+                    anchors.iter().map(String::as_str),
+                    "anchors",
+                ),
+            )
+        })
+    }
+}
+
+/// Where a test stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestPlace {
+    /// The function's name.
+    pub name: String,
+    /// The file, relative to the listing's folder.
+    pub file: String,
+    /// The line of the function, counted from 1.
+    pub line: usize,
+}
+
+/// Some lines of a source file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The lines, without common indentation.
+    pub text: String,
+    /// The first line's number in the file, counted from 1.
+    pub first: usize,
+    /// The last line's number.
+    pub last: usize,
+}
+
+/// Cuts an anchor's lines out of a file; without such an anchor, gives the anchors there are.
+fn excerpt(text: &str, anchor: Option<&str>) -> Result<Excerpt, Vec<String>> {
+    let mut lines = Vec::new();
+    let mut anchors = Vec::new();
+    let (mut first, mut last) = (0, 0);
+    let mut inside = anchor.is_none();
+    let mut closed = anchor.is_none();
+    for (i, line) in text.lines().enumerate() {
+        if let Some(name) = mark(line, "ANCHOR:") {
+            anchors.push(name.to_owned());
+            inside |= Some(name) == anchor;
+            continue;
+        }
+        if let Some(name) = mark(line, "ANCHOR_END:") {
+            if Some(name) == anchor {
+                inside = false;
+                closed = true;
+            }
+            continue;
+        }
+        if inside {
+            if first == 0 {
+                first = i + 1;
+            }
+            last = i + 1;
+            lines.push(line);
+        }
+    }
+    if !closed || lines.is_empty() {
+        return Err(anchors);
+    }
+    let indent = lines
+        .iter()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| line.len() - line.trim_start().len())
+        .min()
+        .unwrap_or(0);
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line.get(indent..).unwrap_or("").trim_end())
+        .collect();
+    Ok(Excerpt {
+        text: lines.join("\n").trim_matches('\n').to_owned(),
+        first,
+        last,
+    })
+}
+
+/// The name in a line such as `// ANCHOR: name`, whatever the language's comment sign.
+fn mark<'a>(line: &'a str, kind: &str) -> Option<&'a str> {
+    let at = line.find(kind)?;
+    let before = line[..at].trim();
+    // `ANCHOR_END:` ends in what `ANCHOR:` does not, and only a comment sign may stand before.
+    if !matches!(before, "//" | "#" | "<!--" | "/*" | "--") {
+        return None;
+    }
+    line[at + kind.len()..].split_whitespace().next()
+}
+
+/// The functions marked `#[test]` (or a runtime's `…::test`), with their lines.
+fn tests_in(text: &str) -> Vec<(String, usize)> {
+    let mut tests = Vec::new();
+    let mut marked = false;
+    for (i, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            marked = true;
+        } else if marked {
+            let rest = line.strip_prefix("pub ").unwrap_or(line);
+            let rest = rest.strip_prefix("async ").unwrap_or(rest);
+            if let Some(rest) = rest.strip_prefix("fn ") {
+                let name = rest
+                    .split(|c: char| !c.is_alphanumeric() && c != '_')
+                    .next();
+                tests.push((name.unwrap_or_default().to_owned(), i + 1));
+                marked = false;
+            }
+        }
+    }
+    tests
+}
+
+fn folders(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    if dir.is_dir() {
+        for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+fn rust_files(dir: &Path, files: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() && name_of(&path) != "target" {
+            rust_files(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "\
+fn main() {
+    // ANCHOR: outer
+    let a = 1;
+    // ANCHOR: inner
+    if a == 1 {
+
+        print();
+    }
+    // ANCHOR_END: inner
+    // ANCHOR_END: outer
+}
+";
+
+    #[test]
+    fn an_anchor_gives_its_lines_without_indentation_and_without_marks() {
+        let excerpt = excerpt(SOURCE, Some("outer")).unwrap();
+        assert_eq!(excerpt.text, "let a = 1;\nif a == 1 {\n\n    print();\n}");
+        assert_eq!((excerpt.first, excerpt.last), (3, 8));
+    }
+
+    #[test]
+    fn an_unknown_or_unclosed_anchor_gives_those_there_are() {
+        assert_eq!(
+            excerpt(SOURCE, Some("innner")),
+            Err(vec!["outer".into(), "inner".into()])
+        );
+        assert!(excerpt("// ANCHOR: a\nx\n", Some("a")).is_err());
+    }
+
+    #[test]
+    fn tests_are_found_by_their_attribute() {
+        let text =
+            "fn helper() {}\n\n#[test]\nfn a_claim() {}\n\n#[tokio::test]\nasync fn another() {}\n";
+        assert_eq!(
+            tests_in(text),
+            [("a_claim".to_owned(), 4), ("another".to_owned(), 7)]
+        );
+    }
+}

@@ -1,0 +1,286 @@
+//! The book's folder: its languages, listings and tables, read once.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use mdbook_driver::config::Config;
+use serde::Deserialize;
+
+use crate::listing::Listing;
+use crate::page::Page;
+use crate::problem::{Problem, Problems};
+
+/// The book's folder and all that pages may refer to.
+pub struct Project {
+    /// The folder that holds `book.toml`.
+    pub root: PathBuf,
+    /// mdBook's configuration, as `book.toml` has it.
+    pub config: Config,
+    /// The languages, `book.toml`'s own first, the others by their code.
+    pub languages: Vec<Language>,
+    /// The listings, by package name.
+    pub listings: BTreeMap<String, Listing>,
+    /// The words of the site itself, by key, then by language.
+    pub words: BTreeMap<String, BTreeMap<String, String>>,
+    /// The term table.
+    pub terms: Vec<Term>,
+    /// The RFCs that pages may cite, by number.
+    pub rfcs: BTreeMap<u32, Rfc>,
+}
+
+/// One language of the book.
+#[derive(Debug, Clone)]
+pub struct Language {
+    /// Such as `ko`.
+    pub code: String,
+    /// Its folder, relative to the project's root, such as `src/ko`.
+    pub src: PathBuf,
+    /// The words of figures in this language, by their English; empty for English itself.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A term and what it is called in each language.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Term {
+    /// The term, by language.
+    #[serde(flatten)]
+    pub names: BTreeMap<String, String>,
+    /// Korean spellings that are wrong.
+    #[serde(default)]
+    pub avoid: Vec<String>,
+    /// What it means: one sentence a language.
+    #[serde(default)]
+    pub what: BTreeMap<String, String>,
+    /// What else a reader or translator should know, by language.
+    #[serde(default)]
+    pub note: BTreeMap<String, String>,
+}
+
+/// What the RFC Editor says of an RFC.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Rfc {
+    /// Its title.
+    pub title: String,
+    /// Its month, `YYYY-MM`.
+    pub date: String,
+    /// Its status, such as `Internet Standard`.
+    pub status: String,
+    /// The RFCs that took its place.
+    #[serde(default)]
+    pub obsoleted_by: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+struct TermFile {
+    #[serde(default)]
+    term: Vec<Term>,
+}
+
+#[derive(Deserialize)]
+struct RfcFile {
+    #[serde(default)]
+    rfc: BTreeMap<String, Rfc>,
+}
+
+impl Project {
+    /// Reads the project at `root`.
+    ///
+    /// # Errors
+    ///
+    /// When `book.toml`, a table or a listing's `Cargo.toml` is missing or does not parse.
+    pub fn load(root: &Path) -> Result<Self> {
+        let config_file = root.join("book.toml");
+        if !config_file.is_file() {
+            bail!(
+                "{} holds no book.toml: run this inside the book's folder",
+                root.display()
+            );
+        }
+        let config = Config::from_disk(&config_file)?;
+        let first = config.book.language.clone().unwrap_or_default();
+        let mut languages = Vec::new();
+        for entry in fs::read_dir(root.join("src")).context("reading src")? {
+            let path = entry?.path();
+            if !path.join("SUMMARY.md").is_file() {
+                continue;
+            }
+            let code = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default();
+            languages.push(Language {
+                labels: table(&path.join("labels.toml"))?.unwrap_or_default(),
+                src: Path::new("src").join(&code),
+                code,
+            });
+        }
+        languages.sort_by_key(|language| (language.code != first, language.code.clone()));
+        if languages.is_empty() {
+            bail!("src holds no language: a folder with a SUMMARY.md");
+        }
+        let terms: Option<TermFile> = table(&root.join("src/terms.toml"))?;
+        let rfcs: Option<RfcFile> = table(&root.join("src/rfc.toml"))?;
+        Ok(Self {
+            listings: Listing::find_all(root)?,
+            words: table(&root.join("theme/words.toml"))?.unwrap_or_default(),
+            terms: terms.map(|file| file.term).unwrap_or_default(),
+            rfcs: rfcs
+                .map(|file| file.rfc)
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|(number, rfc)| Some((number.parse().ok()?, rfc)))
+                .collect(),
+            root: root.to_owned(),
+            config,
+            languages,
+        })
+    }
+
+    /// The project around the working directory.
+    ///
+    /// # Errors
+    ///
+    /// When no folder from here upwards holds a `book.toml`, or the project does not load.
+    pub fn here() -> Result<Self> {
+        let here = std::env::current_dir()?;
+        match here
+            .ancestors()
+            .find(|folder| folder.join("book.toml").is_file())
+        {
+            Some(root) => Self::load(root),
+            None => bail!("no book.toml here or above: run this inside the book's folder"),
+        }
+    }
+
+    /// The language of that code.
+    pub fn language(&self, code: &str) -> Option<&Language> {
+        self.languages.iter().find(|language| language.code == code)
+    }
+
+    /// A word of the site itself in a language.
+    ///
+    /// # Panics
+    ///
+    /// Never: a word that is missing is given as its key, and [`Self::missing_words`] reports it.
+    pub fn word(&self, key: &str, language: &str) -> String {
+        self.words
+            .get(key)
+            .and_then(|word| word.get(language))
+            .cloned()
+            .unwrap_or_else(|| key.to_owned())
+    }
+
+    /// A problem for every word that some language lacks.
+    pub fn missing_words(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (key, word) in &self.words {
+            for language in &self.languages {
+                if !word.contains_key(&language.code) {
+                    problems.push(Problem::new(
+                        "theme/words.toml",
+                        0,
+                        format!("`{key}` has no word in `{}`", language.code),
+                        format!("add `{} = \"…\"` under [{key}]", language.code),
+                    ));
+                }
+            }
+        }
+        problems
+    }
+
+    /// Where the project is published as source, without a slash at the end.
+    pub fn repository(&self) -> String {
+        self.config
+            .html_config()
+            .and_then(|html| html.git_repository_url)
+            .unwrap_or_default()
+            .trim_end_matches('/')
+            .to_owned()
+    }
+
+    /// Reads one page.
+    ///
+    /// # Errors
+    ///
+    /// The problem, when the file is missing or is not UTF-8.
+    pub fn page(&self, language: &Language, path: &str) -> Result<Page, Problem> {
+        let file = language.src.join(path);
+        let bytes = fs::read(self.root.join(&file)).map_err(|error| {
+            Problem::new(
+                &file,
+                0,
+                format!("cannot be read: {error}"),
+                "write the page, or take it out of SUMMARY.md",
+            )
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
+            Problem::new(
+                &file,
+                line,
+                "is not UTF-8",
+                "save it as UTF-8 (`iconv -f EUC-KR -t UTF-8` converts an older Korean file)",
+            )
+        })?;
+        Ok(Page::parse(&language.code, path, file, text))
+    }
+
+    /// Every page that a language has a file for, by path.
+    ///
+    /// # Errors
+    ///
+    /// All files that cannot be read as UTF-8.
+    pub fn pages(&self, language: &Language) -> Result<BTreeMap<String, Page>, Problems> {
+        let mut paths = Vec::new();
+        markdown_files(&self.root.join(&language.src), "", &mut paths);
+        let mut pages = BTreeMap::new();
+        let mut problems = Vec::new();
+        for path in paths {
+            if path == "SUMMARY.md" {
+                continue;
+            }
+            match self.page(language, &path) {
+                Ok(page) => {
+                    pages.insert(path, page);
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() {
+            Ok(pages)
+        } else {
+            Err(Problems(problems))
+        }
+    }
+}
+
+/// Reads a TOML file that may be missing.
+fn table<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    toml::from_str(&text)
+        .map(Some)
+        .with_context(|| format!("parsing {}", path.display()))
+}
+
+fn markdown_files(dir: &Path, prefix: &str, paths: &mut Vec<String>) {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = entry.path();
+        if path.is_dir() {
+            markdown_files(&path, &format!("{prefix}{name}/"), paths);
+        } else if name.ends_with(".md") {
+            paths.push(format!("{prefix}{name}"));
+        }
+    }
+    paths.sort();
+}

@@ -1,0 +1,277 @@
+//! What the page says about clients and servers, on real sockets.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use record::What;
+use testkit::{Program, Server, listing, peer};
+
+/// The first time that a lost request for a connection is sent again (RFC 6298 §2.1).
+const FIRST_RETRANSMISSION: Duration = Duration::from_secs(1);
+
+fn server() -> Server {
+    listing!().arg("127.0.0.1:0").serve()
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn of(server: &Server) -> Self {
+        let stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(testkit::DEADLINE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    fn say(&mut self, words: &str) {
+        self.0.get_mut().write_all(words.as_bytes()).unwrap();
+    }
+
+    fn hear(&mut self) -> String {
+        let mut answer = String::new();
+        self.0.read_line(&mut answer).unwrap();
+        answer
+    }
+
+    fn ask(&mut self, request: &str) -> String {
+        self.say(&format!("{request}\n"));
+        self.hear()
+    }
+
+    /// Says no more; what the server still says.
+    fn end(mut self) -> String {
+        self.0.get_ref().shutdown(Shutdown::Write).unwrap();
+        let mut rest = String::new();
+        self.0.read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
+
+#[test]
+fn a_run_prints_what_the_page_shows() {
+    let run = listing!().run().succeeds();
+    run.matches_output();
+    run.matches_record();
+}
+
+#[test]
+fn the_client_speaks_first_and_every_request_gets_one_answer() {
+    let run = listing!().run().succeeds();
+    let exchange = run.sequence("exchange");
+    let (mut senders, mut last) = (Vec::new(), 0);
+    for event in &exchange.events {
+        let What::Message {
+            from, arrived_us, ..
+        } = &event.what
+        else {
+            panic!("{event:?}");
+        };
+        let arrived_us = arrived_us.unwrap();
+        assert!(
+            event.at_us <= arrived_us,
+            "read before it was sent: {event:?}"
+        );
+        assert!(last <= event.at_us, "sent before its cause: {event:?}");
+        // The connection is made before the server's accept() returns, so the client's first
+        // request may be on its way by then; everything else waits for what went before.
+        last = if senders.is_empty() {
+            event.at_us
+        } else {
+            arrived_us
+        };
+        senders.push(*from);
+    }
+    let (client, server) = (0, 1);
+    assert_eq!(senders[0], client, "connects");
+    assert_eq!(senders[1..], [client, server].repeat(6), "in turns");
+}
+
+#[test]
+fn the_answer_matches_the_request() {
+    let server = server();
+    let mut client = Client::of(&server);
+    for (request, answer) in [
+        ("STOCK tea", "OK 12\n"),
+        ("STOCK coffee", "OK 7\n"),
+        ("TAKE tea 3", "OK 9\n"),
+        ("STOCK tea", "OK 9\n"),
+        ("TAKE tea 10", "ERROR there are only 9\n"),
+        ("TAKE tea -1", "ERROR -1 is no number\n"),
+        ("TAKE milk 1", "ERROR we do not sell milk\n"),
+        ("  STOCK   cups  ", "OK 30\n"),
+        ("SING", "ERROR unknown request\n"),
+        ("", "ERROR unknown request\n"),
+    ] {
+        assert_eq!(client.ask(request), answer, "{request}");
+    }
+}
+
+#[test]
+fn requests_that_arrive_together_are_answered_in_their_order() {
+    let server = server();
+    let mut client = Client::of(&server);
+    client.say("STOCK tea\nSTOCK coffee\nSTOCK cups\n");
+    assert_eq!(client.end(), "OK 12\nOK 7\nOK 30\n");
+}
+
+#[test]
+fn many_clients_at_once_get_each_their_own_answers() {
+    let server = server();
+    // Twice as many as there are workers: the second half waits its turn.
+    let goods = [
+        ("tea", "OK 12\n"),
+        ("coffee", "OK 7\n"),
+        ("cups", "OK 30\n"),
+    ];
+    thread::scope(|scope| {
+        for number in 0..32 {
+            let (server, (item, answer)) = (&server, goods[number % 3]);
+            scope.spawn(move || {
+                let mut client = Client::of(server);
+                for _ in 0..20 {
+                    assert_eq!(client.ask(&format!("STOCK {item}")), answer);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn what_one_client_takes_is_gone_for_all_and_never_taken_twice() {
+    let server = server();
+    let taken: usize = thread::scope(|scope| {
+        let clients: Vec<_> = (0..10)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = Client::of(&server);
+                    let tries = (0..5).map(|_| client.ask("TAKE cups 1"));
+                    tries.filter(|answer| answer.starts_with("OK")).count()
+                })
+            })
+            .collect();
+        clients.into_iter().map(|each| each.join().unwrap()).sum()
+    });
+    assert_eq!(taken, 30, "there were 30 cups for 50 requests");
+    assert_eq!(Client::of(&server).ask("STOCK cups"), "OK 0\n");
+}
+
+#[test]
+fn a_half_sent_request_is_not_carried_out() {
+    let server = server();
+    let mut half = Client::of(&server);
+    half.say("TAKE tea 3");
+    assert_eq!(half.end(), "", "no answer to half a request");
+    assert_eq!(Client::of(&server).ask("STOCK tea"), "OK 12\n");
+}
+
+#[test]
+fn a_request_in_pieces_is_one_request() {
+    let server = server();
+    let mut client = Client::of(&server);
+    for piece in ["STO", "CK ", "te", "a", "\n"] {
+        client.say(piece);
+    }
+    assert_eq!(client.hear(), "OK 12\n");
+}
+
+#[test]
+fn a_request_that_is_too_long_is_refused_and_the_next_one_is_served() {
+    let server = server();
+    let mut client = Client::of(&server);
+    let longest = format!("STOCK tea{}", " ".repeat(64 - "STOCK tea\n".len()));
+    assert_eq!(client.ask(&longest), "OK 12\n", "64 bytes with the newline");
+    assert_eq!(
+        client.ask(&format!("{longest} ")),
+        "ERROR longer than 64 bytes\n"
+    );
+    assert_eq!(
+        client.ask(&"x".repeat(1_000_000)),
+        "ERROR longer than 64 bytes\n"
+    );
+    assert_eq!(client.ask("STOCK tea"), "OK 12\n");
+}
+
+#[test]
+fn a_client_that_breaks_off_does_not_disturb_the_others() {
+    let server = server();
+    let mut steady = Client::of(&server);
+    // More of them than there are workers: none is lost to a client that is gone.
+    for _ in 0..40 {
+        let mut rude = Client::of(&server);
+        rude.say("STOCK tea\nSTOCK \u{fffd}");
+        drop(rude);
+    }
+    assert_eq!(steady.ask("STOCK tea"), "OK 12\n");
+    assert_eq!(Client::of(&server).ask("STOCK tea"), "OK 12\n");
+}
+
+/// A port that was the kernel's to give and on which no one listens any more.
+fn closed_port() -> io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
+#[test]
+fn a_closed_port_refuses_at_once() {
+    // Were no answer sent, connect() would wait at least until it asks again.
+    let fastest = (0..5)
+        .map(|_| {
+            let address = closed_port().unwrap();
+            let start = Instant::now();
+            let refusal = TcpStream::connect(address).unwrap_err();
+            assert_eq!(refusal.kind(), ErrorKind::ConnectionRefused);
+            start.elapsed()
+        })
+        .min()
+        .unwrap();
+    assert!(fastest < FIRST_RETRANSMISSION / 2, "{fastest:?}");
+}
+
+#[test]
+fn the_runs_own_refusal_came_from_a_port_that_had_just_served() {
+    let run = listing!().run().succeeds();
+    let refused = run.sequence("refused");
+    assert_eq!(
+        refused.hosts[1].detail,
+        run.sequence("exchange").hosts[1].detail
+    );
+    let [asked, answered] = &refused.events[..] else {
+        panic!("{refused:?}");
+    };
+    let What::Message { label, .. } = &answered.what else {
+        panic!("{answered:?}");
+    };
+    assert_eq!(label, "`ConnectionRefused`");
+    assert!(Duration::from_micros(answered.at_us - asked.at_us) < FIRST_RETRANSMISSION);
+}
+
+#[test]
+fn netcat_is_a_client_like_any_other() {
+    let Some(nc) = peer("nc") else { return };
+    let server = server();
+    let address = server.address();
+    // -N: say no more at the end of the input, as Ctrl-D does.
+    let run = Program::new(nc)
+        .args(["-N", &address.ip().to_string(), &address.port().to_string()])
+        .input("STOCK tea\nTAKE tea 3\nSING\n")
+        .run()
+        .succeeds();
+    assert_eq!(run.stdout, "OK 12\nOK 9\nERROR unknown request\n");
+}
+
+#[test]
+fn a_server_on_a_port_that_is_taken_says_so() {
+    let server = server();
+    let run = listing!().arg(server.address().to_string()).run();
+    assert_eq!(run.status.code(), Some(1));
+    assert!(run.stderr.contains("in use"), "{}", run.stderr);
+}
+
+#[test]
+fn wrong_arguments_are_answered_with_the_usage() {
+    for arguments in [&["no-address"][..], &["127.0.0.1:0", "more"], &["--help"]] {
+        let run = listing!().args(arguments).run();
+        assert_eq!(run.status.code(), Some(2), "{arguments:?}");
+        assert!(run.stderr.starts_with("usage: "), "{}", run.stderr);
+    }
+}
