@@ -1,73 +1,205 @@
 //! `cargo book bench site`: the site's own measures, beside their bars.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::check;
+use crate::html;
 use crate::project::Project;
 use crate::site;
 
 /// Runs of each measurement; the median counts.
 const RUNS: usize = 7;
 
-/// How many times over the book is copied to see whether building stays linear.
+/// How many times over the book's chapters stand in it, to see whether building stays linear.
 const COPIES: [usize; 3] = [1, 4, 16];
 
-/// Measures what `what` names and prints it.
+/// The page that is weighed: one of a chapter, with listings and figures.
+const WEIGHED: &str = "ch01-basics/protocol-properties.html";
+
+/// What can be measured.
+const SUBJECTS: &[&str] = &["site", "cold"];
+
+/// Measures what `what` names and prints it: `site` for building, checking and the weight of a
+/// page; `cold` for the time from a fresh clone to a served page.
 ///
 /// # Errors
 ///
 /// When nothing is called so, or the book does not build.
 pub fn bench(project: &Project, what: &str) -> Result<()> {
-    match what {
-        "site" => site_measures(project),
-        other => bail!("there is nothing to measure called `{other}`; there is `site`"),
-    }
-}
-
-fn site_measures(project: &Project) -> Result<()> {
     let work = project
         .root
         .join(format!("target/book/bench-{}", std::process::id()));
-    let out = work.join("out");
-    let result = (|| {
-        let (time, pages) = median(|| {
-            let project = Project::load(&project.root)?;
-            Ok(site::build(&project, &out, "https://book.example/")?
-                .pages
-                .len())
-        })?;
-        println!("full build, both languages   {time:>8.0?}   bar 1.5 s   ({pages} pages)");
-        let (time, findings) = median(|| {
-            let project = Project::load(&project.root)?;
-            Ok(check::check(&project)?.findings.len())
-        })?;
-        println!("check, whole book            {time:>8.0?}   bar 2 s     ({findings} findings)");
-
-        let mut first = None;
-        for copies in COPIES {
-            let root = work.join(format!("x{copies}"));
-            copy_book(project, &root, copies)?;
-            let (time, pages) = median(|| {
-                let project = Project::load(&root)?;
-                Ok(site::build(&project, &out, "https://book.example/")?
-                    .pages
-                    .len())
-            })?;
-            let each = time / u32::try_from(pages).unwrap_or(u32::MAX);
-            let first = *first.get_or_insert(each);
-            println!(
-                "chapters ×{copies:<2}                 {time:>8.0?}   {each:.2?} a page, {:.2} of ×1   ({pages} pages)",
-                each.as_secs_f64() / first.as_secs_f64()
-            );
-        }
-        Ok(())
-    })();
-    fs::remove_dir_all(&work)?;
+    let result = match what {
+        "site" => site_measures(project, &work),
+        "cold" => cold_start(project, &work),
+        other => bail!(
+            "there is nothing to measure called `{other}`; there is `{}`",
+            SUBJECTS.join("`, `")
+        ),
+    };
+    // It may not have come far enough to make the folder.
+    let _ = fs::remove_dir_all(&work);
     result
+}
+
+fn say(what: &str, value: &str, bar: &str) {
+    println!("{what:<34} {value:>12}   {bar}");
+}
+
+fn site_measures(project: &Project, work: &Path) -> Result<()> {
+    let out = work.join("out");
+    let build = |root: &Path| -> Result<usize> {
+        let project = Project::load(root)?;
+        Ok(site::build(&project, &out, "https://book.example/")?
+            .pages
+            .len())
+    };
+    let (time, pages) = median(|| build(&project.root))?;
+    let milliseconds = |time: Duration| format!("{} ms", time.as_millis());
+    say(
+        "full build, which is a save's too",
+        &milliseconds(time),
+        &format!("bar 1500 ms, for a save 1000 ms; {pages} pages"),
+    );
+    weigh(&out)?;
+
+    let (time, findings) = median(|| Ok(check::check(&Project::load(&project.root)?)?.findings))?;
+    say(
+        "check",
+        &milliseconds(time),
+        &format!("bar 2000 ms; {} findings", findings.len()),
+    );
+
+    let mut first = None;
+    for copies in COPIES {
+        let root = work.join(format!("x{copies}"));
+        copy_book(project, &root, copies)?;
+        let (time, pages) = median(|| build(&root))?;
+        let each = time.as_secs_f64() * 1e3 / pages as f64;
+        let first = *first.get_or_insert(each);
+        say(
+            &format!("chapters ×{copies}"),
+            &milliseconds(time),
+            &format!(
+                "{each:.2} ms a page, {:.2} of ×1, bar 1.15; {pages} pages",
+                each / first
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// What a browser fetches for a page: the page and the scripts and styles that it names.
+fn weigh(out: &Path) -> Result<()> {
+    let page = out.join("ko").join(WEIGHED);
+    let text = fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?;
+    let folder = page.parent().unwrap_or(out);
+    let mut bytes = gzipped(text.as_bytes())?;
+    let mut requests = 1;
+    for link in html::read(&text).links {
+        let fetched = [".css", ".js", ".svg"]
+            .iter()
+            .any(|extension| link.ends_with(extension));
+        if fetched && let Ok(file) = fs::read(folder.join(&link)) {
+            bytes += gzipped(&file)?;
+            requests += 1;
+        }
+    }
+    say(
+        "chapter page, gzip",
+        &format!("{:.1} KB", bytes as f64 / 1e3),
+        &format!("bar 150 KB; {requests} requests, bar 12 ({WEIGHED})"),
+    );
+    Ok(())
+}
+
+fn gzipped(bytes: &[u8]) -> Result<usize> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes)?;
+    Ok(encoder.finish()?.len())
+}
+
+/// From `git clone` of what is committed to the first page, with nothing built or downloaded.
+fn cold_start(project: &Project, work: &Path) -> Result<()> {
+    fs::create_dir_all(work)?;
+    let clone = work.join("clone");
+    let begun = Instant::now();
+    let cloned = Command::new("git")
+        .args(["clone", "--quiet"])
+        .args([project.root.as_os_str(), clone.as_os_str()])
+        .status()
+        .context("running git")?;
+    if !cloned.success() {
+        bail!("the project could not be cloned");
+    }
+    let mut server = Command::new("cargo")
+        .args(["book", "serve"])
+        .current_dir(&clone)
+        .env("CARGO_HOME", work.join("cargo-home"))
+        .env_remove("CARGO_TARGET_DIR")
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("running cargo")?;
+    let result = first_page(&mut server);
+    end(&mut server);
+    let page = result?;
+    say(
+        "fresh clone to served page",
+        &format!("{:.0} s", begun.elapsed().as_secs_f64()),
+        &format!("bar 180 s, downloads included; {} bytes", page.len()),
+    );
+    Ok(())
+}
+
+fn first_page(server: &mut Child) -> Result<String> {
+    let stdout = server.stdout.take().context("its output is not piped")?;
+    let address = BufReader::new(stdout)
+        .lines()
+        .map_while(Result::ok)
+        .find_map(|line| {
+            let rest = line.split("http://").nth(1)?;
+            Some(rest.split('/').next()?.to_owned())
+        })
+        .ok_or_else(|| anyhow!("the server ended before it listened"))?;
+    let mut stream = TcpStream::connect(&address)?;
+    write!(
+        stream,
+        "GET /ko/ HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    if !page.starts_with("HTTP/1.1 200") {
+        bail!("the page was not served: {page}");
+    }
+    Ok(page)
+}
+
+/// Ends `cargo book serve` as Ctrl-C would: cargo waits for the server, which must end too.
+fn end(server: &mut Child) {
+    #[cfg(unix)]
+    if let Ok(children) = Command::new("pgrep")
+        .args(["--parent", &server.id().to_string()])
+        .output()
+    {
+        for id in String::from_utf8_lossy(&children.stdout).split_whitespace() {
+            if let Ok(id) = id.parse() {
+                let id = nix::unistd::Pid::from_raw(id);
+                let _ = nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT);
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = server.kill();
+    let _ = server.wait();
 }
 
 /// The median time of several runs, and what the last gave.
@@ -86,7 +218,7 @@ fn median<T>(mut run: impl FnMut() -> Result<T>) -> Result<(Duration, T)> {
     }
 }
 
-/// The book with every chapter's folder copied `copies` times over.
+/// The book, its chapters `copies` times over.
 fn copy_book(project: &Project, root: &Path, copies: usize) -> Result<()> {
     for part in [
         "book.toml",
@@ -99,34 +231,48 @@ fn copy_book(project: &Project, root: &Path, copies: usize) -> Result<()> {
     }
     for language in &project.languages {
         let src = root.join(&language.src);
-        let summary = src.join("SUMMARY.md");
-        let mut text = String::new();
-        for line in fs::read_to_string(&summary)?.lines() {
-            text.push_str(line);
-            text.push('\n');
-            let Some((before, after)) = line.split_once("](ch") else {
-                continue;
-            };
-            for copy in 1..copies {
-                // Sub-pages of a copy follow the copy of their overview, which is listed alike.
-                let dir = format!("x{copy}-");
-                text.push_str(&format!("{before}](ch{dir}{after}\n"));
+        let chapters: Vec<String> = fs::read_dir(&src)?
+            .flatten()
+            .filter(|entry| entry.path().is_dir())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        for chapter in &chapters {
+            for n in 1..copies {
+                copy(&src.join(chapter), &src.join(format!("{chapter}-copy-{n}")))?;
             }
         }
-        fs::write(&summary, text)?;
-        for entry in fs::read_dir(&src)?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if let Some(rest) = name.strip_prefix("ch")
-                && entry.path().is_dir()
-                && !rest.starts_with('x')
-            {
-                for n in 1..copies {
-                    copy(&entry.path(), &src.join(format!("chx{n}-{rest}")))?;
-                }
-            }
-        }
+        let file = src.join("SUMMARY.md");
+        fs::write(&file, copy_chapters(&fs::read_to_string(&file)?, copies))?;
     }
     Ok(())
+}
+
+/// A summary in which each chapter, with its pages, is followed by its copies.
+fn copy_chapters(summary: &str, copies: usize) -> String {
+    let mut text = String::new();
+    let mut chapter: Vec<&str> = Vec::new();
+    let flush = |chapter: &mut Vec<&str>, text: &mut String| {
+        for n in 1..copies {
+            for line in chapter.iter() {
+                text.push_str(&line.replacen('/', &format!("-copy-{n}/"), 1));
+                text.push('\n');
+            }
+        }
+        chapter.clear();
+    };
+    for line in summary.lines() {
+        let is_page = line.trim_start().starts_with("- ");
+        if !is_page || !line.starts_with(' ') {
+            flush(&mut chapter, &mut text);
+        }
+        text.push_str(line);
+        text.push('\n');
+        if is_page {
+            chapter.push(line);
+        }
+    }
+    flush(&mut chapter, &mut text);
+    text
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -144,4 +290,29 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         fs::copy(from, to)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chapters_copies_follow_it_with_their_pages() {
+        let summary = "[A](index.md)\n\n- [One](ch01/index.md)\n  - [P](ch01/p.md)\n- [Two](ch02/index.md)\n\n[Z](z.md)\n";
+        let copied = copy_chapters(summary, 2);
+        let lines: Vec<&str> = copied.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(
+            lines,
+            [
+                "[A](index.md)",
+                "- [One](ch01/index.md)",
+                "  - [P](ch01/p.md)",
+                "- [One](ch01-copy-1/index.md)",
+                "  - [P](ch01-copy-1/p.md)",
+                "- [Two](ch02/index.md)",
+                "- [Two](ch02-copy-1/index.md)",
+                "[Z](z.md)",
+            ]
+        );
+    }
 }

@@ -116,7 +116,8 @@ impl State {
                 let value = attribute.value.to_string();
                 match &*attribute.name.local {
                     "id" => self.contents.ids.push(value),
-                    "href" | "src" => self.contents.links.push(value),
+                    // `<base>` says where links count from, and leads nowhere itself.
+                    "href" | "src" if name != "base" => self.contents.links.push(value),
                     _ => {}
                 }
             }

@@ -62,7 +62,7 @@ enum Command {
         #[arg(value_name = "chNN-topic/NAME")]
         place: String,
     },
-    /// Measures: `site` for the site's own measures
+    /// Measures the site: `site`, or `cold` for fresh clone to served page
     Bench {
         /// What to measure
         #[arg(default_value = "site")]

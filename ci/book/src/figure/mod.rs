@@ -9,6 +9,8 @@ mod markup;
 mod sequence;
 mod series;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod wire;
 
@@ -110,7 +112,11 @@ pub fn draw(figure: &Figure, context: &Context) -> String {
         Figure::Table(figure) => table::draw(figure, context, &mut out),
     }
     out.open("details", &[("class", &"figure-data")]);
-    out.element("summary", &[], &context.word("figure-data"));
+    out.element(
+        "summary",
+        &[("id", &format!("{}-data", context.id))],
+        &context.word("figure-data"),
+    );
     match figure {
         Figure::Sequence(figure) => sequence::data(figure, context, &mut out),
         Figure::Wire(figure) => wire::data(figure, context, &mut out),
@@ -155,17 +161,30 @@ fn provenance(context: &Context, out: &mut Markup) {
 /// keyboard reaches it only where that can come about.
 fn open_scroll(context: &Context, least_width: f64, out: &mut Markup) {
     if least_width > NARROWEST {
-        out.open(
-            "section",
-            &[
-                ("class", &"figure-scroll"),
-                ("tabindex", &"0"),
-                ("aria-labelledby", &context.caption_id()),
-            ],
-        );
+        open_scroll_named(&context.caption_id(), out);
     } else {
         out.open("div", &[("class", &"figure-scroll")]);
     }
+}
+
+/// Opens the container of a table under «data», which can always overflow.
+fn open_data_scroll(context: &Context, out: &mut Markup) {
+    // Two regions of a page need two names.
+    open_scroll_named(
+        &format!("{}-data {}", context.id, context.caption_id()),
+        out,
+    );
+}
+
+fn open_scroll_named(name_ids: &str, out: &mut Markup) {
+    out.open(
+        "section",
+        &[
+            ("class", &"figure-scroll"),
+            ("tabindex", &"0"),
+            ("aria-labelledby", &name_ids),
+        ],
+    );
 }
 
 /// Opens a drawing: title and description for those who do not see it.

@@ -5,11 +5,13 @@
 //! cross. Rows are about evenly spaced, the time stands at the left, and a long silence is drawn as
 //! a gap in the lifelines with its length.
 
+use std::fmt::Display;
+
 use record::{Event, Fate, Sequence, What};
 
-use super::markup::{Markup, Percent, Tenths, grouped, number};
+use super::markup::{Attributes, Markup, Percent, Tenths, grouped, number};
 use super::text::{self, Run, Words};
-use super::{Context, NARROWEST, open_scroll, open_svg, svg_lines};
+use super::{Context, open_data_scroll, open_scroll, open_svg, svg_lines};
 
 /// More events than a page can bear are left out, and [`problems`] says so.
 const MOST_EVENTS: usize = 200;
@@ -36,11 +38,15 @@ const LOOP_LABEL: f64 = 120.0;
 
 /// The part of the way that a message makes that is lost.
 const LOST_AFTER: f64 = 0.62;
+/// The mark where it ends.
+const CROSS: &str = "M-5-5 5 5M-5 5 5-5";
 /// How far such a message comes down.
 const LOST_DROP: f64 = 14.0;
 
-/// A silence is drawn as such from this part of the whole time on, in which nothing was under way.
+/// A silence, in which nothing was under way, is drawn as such where it is this part of the whole
+/// time or more, and so many times as long as the usual wait.
 const LONG_SILENCE: f64 = 0.2;
+const UNUSUAL_SILENCE: f64 = 5.0;
 
 /// An instant that has a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,7 +83,8 @@ impl Room {
     }
 
     fn contains(&self, x: f64, y: f64) -> bool {
-        (self.left..self.right).contains(&x) && (self.top..self.bottom).contains(&y)
+        (self.left - 3.0..self.right + 3.0).contains(&x)
+            && (self.top..self.bottom + 1.0).contains(&y)
     }
 }
 
@@ -122,10 +129,6 @@ impl Unit {
         }
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a figure's times are far below 2^53 µs"
-    )]
     fn amount(self, time_us: u64) -> String {
         match self {
             Self::Microseconds => number(time_us as f64),
@@ -218,6 +221,21 @@ fn instants(events: &[&Event]) -> Vec<Instant> {
     instants
 }
 
+/// The median of the times between two instants that are not one.
+fn usual_wait_us(instants: &[Instant]) -> u64 {
+    let mut waits: Vec<u64> = instants
+        .windows(2)
+        .map(|pair| pair[1].time_us - pair[0].time_us)
+        .filter(|wait| *wait > 0)
+        .collect();
+    waits.sort_unstable();
+    // Of two, the shorter.
+    waits
+        .get(waits.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or(0)
+}
+
 impl<'a> Layout<'a> {
     fn of(sequence: &'a Sequence, context: &Context) -> Self {
         let events = drawable(sequence);
@@ -256,7 +274,6 @@ impl<'a> Layout<'a> {
         };
         let wrap_width = |pitch: f64, event: &Event| match event.what {
             What::Message { from, to, .. } if from == to => LOOP_LABEL,
-            #[expect(clippy::cast_precision_loss, reason = "there are at most MOST_HOSTS")]
             What::Message { from, to, .. } => pitch * from.abs_diff(to) as f64 + OVERHANG - 16.0,
             What::State { .. } => PITCH,
         };
@@ -284,14 +301,13 @@ impl<'a> Layout<'a> {
         if has_loop(hosts - 1) {
             right = right.max(LOOP + LOOP_LABEL + 8.0);
         }
-        #[expect(clippy::cast_precision_loss, reason = "there are at most MOST_HOSTS")]
         let lifelines: Vec<f64> = (0..hosts).map(|host| left + pitch * host as f64).collect();
         let width = lifelines[hosts - 1] + right;
-        #[expect(clippy::cast_precision_loss, reason = "there are at most MOST_HOSTS")]
         let widest = left + right + ROOMY_PITCH * (hosts - 1) as f64;
 
         // Down: a row for each instant.
         let instants = instants(&events);
+        let usual_us = usual_wait_us(&instants);
         let last_us = instants.last().map_or(0, |instant| instant.time_us);
         let unit = Unit::of(last_us);
         let gutter = if last_us == 0 {
@@ -341,9 +357,9 @@ impl<'a> Layout<'a> {
             }
             if let Some(before) = before {
                 let waited = instant.time_us - before.time_us;
-                #[expect(clippy::cast_precision_loss, reason = "a ratio for the eye")]
-                let long = waited as f64 >= LONG_SILENCE * last_us as f64;
-                if under_way == 0 && long && waited > 0 && instants.len() > 2 {
+                let long = waited as f64 >= LONG_SILENCE * last_us as f64
+                    && waited as f64 >= UNUSUAL_SILENCE * usual_us as f64;
+                if under_way == 0 && long && waited > 0 {
                     let from = y + below + 4.0;
                     silences.push((from, from + 28.0, waited));
                     step += 40.0;
@@ -355,7 +371,6 @@ impl<'a> Layout<'a> {
             {
                 y = y.max(note_end + 12.0);
                 let lines = context.label(note).wrap(NOTE, NOTE_WIDTH).len();
-                #[expect(clippy::cast_precision_loss, reason = "a few lines")]
                 let height = lines as f64 * NOTE_LINE_HEIGHT;
                 note_end = y - 14.0 + height;
             }
@@ -409,7 +424,6 @@ impl<'a> Layout<'a> {
 
 /// How much an instant needs above and below its row.
 fn room(placed: &Placed, arrival: bool) -> (f64, f64) {
-    #[expect(clippy::cast_precision_loss, reason = "a label has a few lines")]
     let lines = placed.lines.len().max(1) as f64;
     match (&placed.event.what, arrival) {
         (What::State { .. }, _) => {
@@ -461,7 +475,6 @@ pub(super) fn draw(sequence: &Sequence, context: &Context, out: &mut Markup) {
     );
     markers(context, out);
     draw_lifelines(&layout, out);
-    // Labels lie over all arrows, so that no arrow strikes through one.
     let mut taken: Vec<Room> = Vec::new();
     for placed in &layout.events {
         if let What::State { host, .. } = placed.event.what {
@@ -477,11 +490,7 @@ pub(super) fn draw(sequence: &Sequence, context: &Context, out: &mut Markup) {
     }
     let stamps = stamps(&layout);
     for (step, placed) in layout.events.iter().enumerate() {
-        let class = match placed.event.what {
-            What::Message { fate, .. } => format!("message {}", fate_class(fate)),
-            What::State { .. } => "state".to_owned(),
-        };
-        out.open("g", &[("class", &class), ("data-step", &step)]);
+        open_step(step, placed, out);
         for (y, amount) in stamps
             .iter()
             .filter(|stamp| stamp.0 == step)
@@ -494,21 +503,43 @@ pub(super) fn draw(sequence: &Sequence, context: &Context, out: &mut Markup) {
             );
         }
         match placed.event.what {
-            What::Message { from, to, .. } if from == to => {
-                draw_loop(&layout, placed, from, context, out)
+            What::Message { from, to, fate, .. } if from == to => {
+                draw_loop(&layout, placed, from, fate, context, out);
             }
             What::Message { from, to, fate, .. } => {
-                draw_message(&layout, placed, (from, to), fate, &mut taken, context, out);
+                let arrow = Arrow::of(&layout, placed, from, to, fate);
+                arrow.draw(&layout, fate, context, out);
+                taken.extend(arrow.cross(fate));
             }
             What::State { host, .. } => draw_state(&layout, placed, host, out),
         }
         out.close();
+    }
+    // Labels lie over all arrows, so that no arrow strikes through one.
+    for (step, placed) in layout.events.iter().enumerate() {
+        if let What::Message { from, to, fate, .. } = placed.event.what
+            && from != to
+        {
+            open_step(step, placed, out);
+            let arrow = Arrow::of(&layout, placed, from, to, fate);
+            draw_label(&layout, placed, &arrow, &mut taken, out);
+            out.close();
+        }
     }
     out.close().close();
     if noted {
         draw_notes(&layout, context, out);
     }
     out.close();
+}
+
+/// Opens the group of what belongs to one event.
+fn open_step(step: usize, placed: &Placed, out: &mut Markup) {
+    let class = match placed.event.what {
+        What::Message { fate, .. } => format!("message {}", fate_class(fate)),
+        What::State { .. } => "state".to_owned(),
+    };
+    out.open("g", &[("class", &class), ("data-step", &step)]);
 }
 
 /// All that is in the drawing, as one line of text for those who do not see it.
@@ -663,94 +694,142 @@ fn stamps(layout: &Layout) -> Vec<(usize, (f64, String))> {
     stamps
 }
 
-#[expect(clippy::similar_names, reason = "x and y of both ends")]
-fn draw_message(
+/// An arrow's ends, in the layout's pixels.
+struct Arrow {
+    start: (f64, f64),
+    end: (f64, f64),
+}
+
+impl Arrow {
+    fn of(layout: &Layout, placed: &Placed, from: usize, to: usize, fate: Fate) -> Self {
+        let (start_x, mut end_x) = (layout.lifelines[from], layout.lifelines[to]);
+        if fate == Fate::Lost {
+            end_x = start_x + (end_x - start_x) * LOST_AFTER;
+        }
+        Self {
+            start: (start_x, placed.y),
+            end: (end_x, placed.end_y),
+        }
+    }
+
+    fn at(&self, part: f64) -> (f64, f64) {
+        (
+            self.start.0 + part * (self.end.0 - self.start.0),
+            self.start.1 + part * (self.end.1 - self.start.1),
+        )
+    }
+
+    /// How far it comes down for each pixel across.
+    fn slope(&self) -> f64 {
+        ((self.end.1 - self.start.1) / (self.end.0 - self.start.0)).abs()
+    }
+
+    /// The room of the cross at the end of a message that is lost.
+    fn cross(&self, fate: Fate) -> Option<Room> {
+        (fate == Fate::Lost).then_some(Room {
+            left: self.end.0 - 8.0,
+            right: self.end.0 + 8.0,
+            top: self.end.1 - 8.0,
+            bottom: self.end.1 + 8.0,
+        })
+    }
+
+    fn draw(&self, layout: &Layout, fate: Fate, context: &Context, out: &mut Markup) {
+        let (x1, y1) = (layout.percent(self.start.0), Tenths(self.start.1));
+        let (x2, y2) = (layout.percent(self.end.0), Tenths(self.end.1));
+        let marker = format!("url(#{}-{})", context.id, fate_class(fate));
+        let mut attributes: Vec<(&'static str, &dyn Display)> = vec![
+            ("class", &"arrow"),
+            ("x1", &x1),
+            ("y1", &y1),
+            ("x2", &x2),
+            ("y2", &y2),
+        ];
+        if fate != Fate::Lost {
+            attributes.push(("marker-end", &marker));
+        }
+        out.element("line", &attributes, "");
+        if fate == Fate::Lost {
+            out.open("svg", &[("class", &"at"), ("x", &x2), ("y", &y2)])
+                .element("path", &[("class", &"cross"), ("d", &CROSS)], "")
+                .close();
+        }
+        out.element(
+            "circle",
+            &[
+                ("class", &"departure"),
+                ("cx", &x1),
+                ("cy", &y1),
+                ("r", &"2.5"),
+            ],
+            "",
+        );
+    }
+}
+
+// What speaks against a label's place, beside each square pixel that it shares with another label:
+// each point of an arrow under it, and an arrow that is nearer than its own.
+const STRIKES_OWN: f64 = 5.0;
+const STRIKES_OTHER: f64 = 30.0;
+const ESTRANGED: f64 = 200.0;
+
+/// A message's label: over the arrow's middle, or nearer to one end, or on the arrow, or under it,
+/// where something is in the way.
+fn draw_label(
     layout: &Layout,
     placed: &Placed,
-    (from, to): (usize, usize),
-    fate: Fate,
+    arrow: &Arrow,
     taken: &mut Vec<Room>,
-    context: &Context,
     out: &mut Markup,
 ) {
-    let start_x = layout.lifelines[from];
-    let mut end_x = layout.lifelines[to];
-    if fate == Fate::Lost {
-        end_x = start_x + (end_x - start_x) * LOST_AFTER;
-    }
-    let marker = format!("url(#{}-{})", context.id, fate_class(fate));
-    let (x1, x2) = (layout.percent(start_x), layout.percent(end_x));
-    let (y1, y2) = (Tenths(placed.y), Tenths(placed.end_y));
-    if fate == Fate::Lost {
-        out.element(
-            "line",
-            &[
-                ("class", &"arrow"),
-                ("x1", &x1),
-                ("y1", &y1),
-                ("x2", &x2),
-                ("y2", &y2),
-            ],
-            "",
-        );
-        out.open("svg", &[("class", &"at"), ("x", &x2), ("y", &y2)])
-            .element(
-                "path",
-                &[("class", &"cross"), ("d", &"M-5-5 5 5M-5 5 5-5")],
-                "",
-            )
-            .close();
-    } else {
-        out.element(
-            "line",
-            &[
-                ("class", &"arrow"),
-                ("x1", &x1),
-                ("y1", &y1),
-                ("x2", &x2),
-                ("y2", &y2),
-                ("marker-end", &marker),
-            ],
-            "",
-        );
-    }
-    out.element(
-        "circle",
-        &[
-            ("class", &"departure"),
-            ("cx", &x1),
-            ("cy", &y1),
-            ("r", &"2.5"),
-        ],
-        "",
-    );
-
-    // The label: over the arrow's middle, or nearer to one end where something is in the way.
     let width = text::width(&placed.lines, LABEL);
-    #[expect(clippy::cast_precision_loss, reason = "a label has a few lines")]
     let height = placed.lines.len() as f64 * LINE_HEIGHT;
-    let slope = ((placed.end_y - placed.y) / (end_x - start_x)).abs();
+    let rise = arrow.slope() * width / 2.0;
     let arrows = arrows_near(layout, placed);
     let mut best: Option<(f64, f64, Room)> = None;
     for part in [0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74] {
-        let x = (start_x + part * (end_x - start_x)).clamp(
+        let (x, y) = arrow.at(part);
+        let x = x.clamp(
             (width / 2.0).min(layout.width / 2.0),
             (layout.width - width / 2.0).max(layout.width / 2.0),
         );
-        let line_y = placed.y + part * (placed.end_y - placed.y);
-        // As low as the arrow's higher end lets it, or a little lower: it has a rim.
-        for lift in [1.0, 0.7] {
-            let bottom = line_y - 3.0 - slope * lift * width / 2.0;
+        // Clear of the arrow's higher end first, then lower: a label has a rim that interrupts
+        // the arrow.
+        for (bottom, reluctance) in [
+            (y - 3.0 - rise, 0.0),
+            (y - 3.0 - rise * 0.7, 0.0),
+            (y - 3.0 - rise * 0.4, 0.0),
+            (y + height / 2.0, 4.0),
+            (y + 6.0 + rise + height, 8.0),
+        ] {
             let room = Room {
                 left: x - width / 2.0,
                 right: x + width / 2.0,
                 top: bottom - height,
                 bottom,
             };
-            let covered = arrows.iter().filter(|(x, y)| room.contains(*x, *y)).count();
-            #[expect(clippy::cast_precision_loss, reason = "a few points")]
+            let struck: f64 = arrows
+                .iter()
+                .filter(|(_, x, y)| room.contains(*x, *y))
+                .map(|(own, ..)| if *own { STRIKES_OWN } else { STRIKES_OTHER })
+                .sum();
+            // A label belongs to the arrow that it is nearest to.
+            let distance = |own: bool| {
+                arrows
+                    .iter()
+                    .filter(|point| point.0 == own)
+                    .map(|point| (point.1 - x).hypot(point.2 - (bottom - height / 2.0)))
+                    .fold(f64::INFINITY, f64::min)
+            };
+            let estranged = if distance(false) < distance(true) {
+                ESTRANGED
+            } else {
+                0.0
+            };
             let cost = taken.iter().map(|other| room.overlap(other)).sum::<f64>()
-                + covered as f64 * 12.0
+                + estranged
+                + struck
+                + reluctance
                 + (part - 0.5).abs() * 4.0;
             if best.as_ref().is_none_or(|(least, ..)| cost < *least) {
                 best = Some((cost, x, room));
@@ -771,8 +850,8 @@ fn draw_message(
     }
 }
 
-/// Points along all arrows that pass the rows of a message.
-fn arrows_near(layout: &Layout, placed: &Placed) -> Vec<(f64, f64)> {
+/// Points along all arrows that pass the rows of a message, and whether they are its own.
+fn arrows_near(layout: &Layout, placed: &Placed) -> Vec<(bool, f64, f64)> {
     let mut points = Vec::new();
     for other in &layout.events {
         if other.end_y < placed.y - 40.0 || other.y > placed.end_y {
@@ -781,23 +860,24 @@ fn arrows_near(layout: &Layout, placed: &Placed) -> Vec<(f64, f64)> {
         let What::Message { from, to, fate, .. } = other.event.what else {
             continue;
         };
-        let (start, mut end) = (layout.lifelines[from], layout.lifelines[to]);
-        if fate == Fate::Lost {
-            end = start + (end - start) * LOST_AFTER;
-        }
+        let arrow = Arrow::of(layout, other, from, to, fate);
         for step in 0..=32_u32 {
-            let part = f64::from(step) / 32.0;
-            points.push((
-                start + part * (end - start),
-                other.y + part * (other.end_y - other.y),
-            ));
+            let (x, y) = arrow.at(f64::from(step) / 32.0);
+            points.push((std::ptr::eq(other, placed), x, y));
         }
     }
     points
 }
 
 /// A message of a host to itself.
-fn draw_loop(layout: &Layout, placed: &Placed, host: usize, context: &Context, out: &mut Markup) {
+fn draw_loop(
+    layout: &Layout,
+    placed: &Placed,
+    host: usize,
+    fate: Fate,
+    context: &Context,
+    out: &mut Markup,
+) {
     let height = placed.end_y - placed.y;
     out.open(
         "svg",
@@ -807,16 +887,20 @@ fn draw_loop(layout: &Layout, placed: &Placed, host: usize, context: &Context, o
             ("y", &Tenths(placed.y)),
         ],
     );
-    out.element(
-        "path",
-        &[
-            ("class", &"arrow"),
-            ("d", &format!("M0 0H{LOOP}V{}H3", Tenths(height))),
-            ("marker-end", &format!("url(#{}-arrived)", context.id)),
-        ],
-        "",
-    );
-    #[expect(clippy::cast_precision_loss, reason = "a label has a few lines")]
+    let path = format!("M0 0H{LOOP}V{}H3", Tenths(height));
+    if fate == Fate::Lost {
+        out.element("path", &[("class", &"arrow"), ("d", &path)], "");
+        out.open(
+            "svg",
+            &[("class", &"at"), ("x", &"10"), ("y", &Tenths(height))],
+        )
+        .element("path", &[("class", &"cross"), ("d", &CROSS)], "")
+        .close();
+    } else {
+        let marker = format!("url(#{}-{})", context.id, fate_class(fate));
+        let attributes: Attributes = &[("class", &"arrow"), ("d", &path), ("marker-end", &marker)];
+        out.element("path", attributes, "");
+    }
     let lines = placed.lines.len() as f64;
     svg_lines(
         "label loop",
@@ -832,7 +916,6 @@ fn draw_loop(layout: &Layout, placed: &Placed, host: usize, context: &Context, o
 
 fn draw_state(layout: &Layout, placed: &Placed, host: usize, out: &mut Markup) {
     let width = text::width(&placed.lines, SMALL) + 18.0;
-    #[expect(clippy::cast_precision_loss, reason = "a label has a few lines")]
     let height = placed.lines.len().max(1) as f64 * 15.0 + 9.0;
     out.open(
         "svg",
@@ -902,13 +985,11 @@ fn draw_notes(layout: &Layout, context: &Context, out: &mut Markup) {
 pub(super) fn data(sequence: &Sequence, context: &Context, out: &mut Markup) {
     let layout = Layout::of(sequence, context);
     let timed = layout.gutter > 0.0;
-    open_scroll(context, NARROWEST + 1.0, out);
+    open_data_scroll(context, out);
     out.open("table", &[]).open("thead", &[]).open("tr", &[]);
     if timed {
-        out.open("th", &[("scope", &"col"), ("class", &"number")]);
-        out.text(&context.word("figure-time")).text(" ");
-        out.element("span", &[("class", &"unit")], layout.unit.name());
-        out.close();
+        let attributes: Attributes = &[("scope", &"col"), ("class", &"number")];
+        out.element("th", attributes, &context.word("figure-time"));
     }
     for head in ["figure-who", "figure-event", "figure-note"] {
         out.element("th", &[("scope", &"col")], &context.word(head));
@@ -926,9 +1007,9 @@ pub(super) fn data(sequence: &Sequence, context: &Context, out: &mut Markup) {
             {
                 out.text(" → ").text(&layout.unit.amount(arrived_us));
             }
-            out.close();
+            out.text("\u{a0}").text(layout.unit.name()).close();
         }
-        out.element("td", &[], &who(placed.event, &layout));
+        out.element("td", &[("class", &"who")], &who(placed.event, &layout));
         out.open("td", &[]);
         placed.label.html(out);
         out.close().open("td", &[]);

@@ -8,7 +8,7 @@ use record::{Line, Series};
 
 use super::markup::{Markup, Percent, Tenths, number};
 use super::text::{self, Words};
-use super::{Context, NARROWEST, open_scroll, open_svg, svg_lines};
+use super::{Context, NARROWEST, open_data_scroll, open_scroll, open_svg, svg_lines};
 
 /// More than a page can bear is left out, and [`problems`] says so.
 const MOST_LINES: usize = 6;
@@ -21,9 +21,13 @@ const BOTTOM: f64 = 46.0;
 const TICK: f64 = 12.0;
 const NAME: f64 = 13.0;
 const MARKER: f64 = 4.0;
+/// The plot's width from which on figure.css takes the page for wide.
+const WIDE: f64 = 540.0;
 /// Markers of one line keep so far apart where the plot is narrowest, that the dashes between them
 /// are to be seen.
 const MARKER_DISTANCE: f64 = 30.0;
+/// A line of more points has its marker at its end alone: markers would misstate its bends.
+const MOST_MARKED: usize = 60;
 /// So many points of a line, from its end on, are tried as places for its name.
 const TRIED_POINTS: usize = 60;
 
@@ -96,7 +100,7 @@ fn axis(values: &[f64], count: f64, round_up: bool) -> (Scale, Vec<f64>) {
     let first = (low / step - 1e-9).ceil();
     for index in 0..32 {
         let tick = (first + f64::from(index)) * step;
-        if !(tick <= scale.most + step * 1e-9) {
+        if tick > scale.most + step * 1e-9 {
             break;
         }
         ticks.push(tick);
@@ -335,7 +339,8 @@ fn draw_lines(placed: &[Vec<(f64, f64)>], least: f64, out: &mut Markup) {
     for (index, line) in placed.iter().enumerate() {
         let mut free_to = f64::INFINITY;
         for (at, (x, y)) in line.iter().enumerate().rev() {
-            if x * least > free_to && at > 0 {
+            let dense = line.len() > MOST_MARKED && at + 1 < line.len();
+            if dense || (x * least > free_to && at > 0) {
                 continue;
             }
             free_to = x * least - MARKER_DISTANCE;
@@ -529,7 +534,7 @@ pub(super) fn data(series: &Series, context: &Context, out: &mut Markup) {
     let mut xs: Vec<f64> = lines.iter().flatten().map(|point| point.0).collect();
     xs.sort_by(f64::total_cmp);
     xs.dedup();
-    open_scroll(context, NARROWEST + 1.0, out);
+    open_data_scroll(context, out);
     out.open("table", &[]).open("thead", &[]).open("tr", &[]);
     let head = |words: &Words, out: &mut Markup| {
         out.open("th", &[("scope", &"col"), ("class", &"number")]);

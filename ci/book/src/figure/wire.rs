@@ -34,24 +34,30 @@ struct Numbered<'a> {
 
 /// All fields in reading order, each after the one that it lies in.
 fn flatten(wire: &Wire) -> Vec<Numbered<'_>> {
-    fn walk<'a>(fields: &'a [Field], depth: usize, out: &mut Vec<Numbered<'a>>) {
+    fn walk<'a>(fields: &'a [Field], parent: usize, depth: usize, out: &mut Vec<Numbered<'a>>) {
+        let mut color = parent;
         for field in fields {
             if out.len() == MOST_FIELDS {
                 return;
+            }
+            // Not its neighbour's, nor that of the field that it lies in.
+            color = color % COLORS + 1;
+            if color == parent {
+                color = color % COLORS + 1;
             }
             out.push(Numbered {
                 field,
                 number: out.len() + 1,
                 depth,
-                color: out.len() % COLORS + 1,
+                color,
             });
             if depth + 1 < DEEPEST {
-                walk(&field.fields, depth + 1, out);
+                walk(&field.fields, color, depth + 1, out);
             }
         }
     }
     let mut out = Vec::new();
-    walk(&wire.fields, 0, &mut out);
+    walk(&wire.fields, 0, 0, &mut out);
     out
 }
 
@@ -159,7 +165,7 @@ fn draw_byte(byte: u8, at: usize, depth: usize, fields: &[Numbered], out: &mut M
     let names: Vec<String> = of_byte.iter().map(|(index, _)| index.to_string()).collect();
     out.open(
         "span",
-        &[("class", &"byte"), ("data-fields", &names.join(" "))],
+        &[("class", &"byte"), ("data-field", &names.join(" "))],
     );
     out.text(&format!("{byte:02x}"));
     for level in 0..depth {

@@ -1,0 +1,289 @@
+//! What a build writes, and what it does when it cannot.
+
+mod common;
+
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use common::Book;
+
+const KO: &str = "src/ko/ch01-basics/ports.md";
+const EN: &str = "src/en/ch01-basics/ports.md";
+
+#[test]
+fn a_site_has_a_chooser_and_every_page_in_every_language() {
+    let book = Book::new();
+    let site = book.build();
+    let mut pages: Vec<String> = site
+        .pages
+        .iter()
+        .map(|page| format!("{}/{}", page.language, page.path))
+        .collect();
+    pages.sort();
+    assert_eq!(
+        pages,
+        [
+            "en/404.html",
+            "en/ch01-basics/ports.html",
+            "en/index.html",
+            "en/print.html",
+            "ko/404.html",
+            "ko/ch01-basics/ports.html",
+            "ko/index.html",
+            "ko/print.html",
+        ]
+    );
+    let chooser = book.page("index.html");
+    for part in [
+        "href=\"ko/index.html\"",
+        "href=\"en/index.html\"",
+        "['ko', 'en']",
+    ] {
+        assert!(chooser.contains(part), "{part}: {chooser}");
+    }
+    let sitemap = book.page("sitemap.xml");
+    assert_eq!(sitemap.matches("<loc>").count(), 4);
+    assert!(sitemap.contains("<loc>https://book.example/book/ko/</loc>"));
+    assert!(!book.path("site/ko/highlight.js").exists());
+}
+
+#[test]
+fn a_page_knows_its_language_its_address_and_the_other_languages() {
+    let book = Book::new();
+    book.build();
+    let page = book.page("en/ch01-basics/ports.html");
+    for part in [
+        "<html lang=\"en\"",
+        "<link rel=\"canonical\" href=\"https://book.example/book/en/ch01-basics/ports.html\">",
+        "hreflang=\"ko\" href=\"https://book.example/book/ko/ch01-basics/ports.html\">",
+        "hreflang=\"x-default\"",
+        "<meta name=\"description\" content=\"A port is a room&#39;s number. RFC 9293 §3.5\">",
+        "href=\"../../ko/ch01-basics/ports.html\" hreflang=\"ko\" lang=\"ko\"",
+        "aria-current=\"page\"",
+        "<a rel=\"prev\" href=\"../index.html\">",
+        "<a href=\"#run\">Run it</a>",
+    ] {
+        assert!(
+            page.contains(part) || page.contains(&part.replace("&#39;", "'")),
+            "{part}\n{page}"
+        );
+    }
+    assert!(!page.contains("<!--site:"), "{page}");
+}
+
+#[test]
+fn directives_become_cards_code_output_figures_and_marks() {
+    let book = Book::new();
+    book.build();
+    let page = book.page("ko/ch01-basics/ports.html");
+    for part in [
+        "한 주소의 두 서비스",
+        "<code>cargo run -p basics-ports</code>",
+        "https://example.org/book/blob/main/listings/ch01-basics/ports/src/main.rs#L3-L3",
+        "<span class=\"m\">println!</span>",
+        "<samp>bound</samp>",
+        "id=\"fig-basics-ports-sizes\"",
+        "형식",
+        "class=\"proof\" href=\"https://example.org/book/blob/main/listings/ch01-basics/ports/tests/proofs.rs#L2\"",
+        "href=\"https://www.rfc-editor.org/rfc/rfc9293#section-3.5\"",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+}
+
+#[test]
+fn a_missing_page_shows_the_other_languages_text_under_a_notice() {
+    let book = Book::new();
+    book.remove(EN);
+    book.build();
+    let page = book.page("en/ch01-basics/ports.html");
+    assert!(page.contains("notice-missing"), "{page}");
+    assert!(page.contains("<div lang=\"ko\">"), "{page}");
+    assert!(page.contains("포트는 방 번호와 같습니다."), "{page}");
+}
+
+#[test]
+fn a_page_that_one_summary_lacks_is_there_in_that_language_too() {
+    let book = Book::new();
+    book.write("src/en/SUMMARY.md", "[Book](index.md)\n");
+    book.remove(EN);
+    book.build();
+    assert!(
+        book.page("en/ch01-basics/ports.html")
+            .contains("notice-missing")
+    );
+}
+
+#[test]
+fn a_stale_section_shows_a_notice_and_the_newer_text() {
+    let book = Book::new();
+    book.change(EN, "So it is.", "So it is, measured anew.");
+    book.build();
+    let page = book.page("ko/ch01-basics/ports.html");
+    assert_eq!(page.matches("notice-stale").count(), 1, "{page}");
+    assert!(page.contains("So it is, measured anew."), "{page}");
+    assert!(
+        !book
+            .page("en/ch01-basics/ports.html")
+            .contains("notice-stale")
+    );
+}
+
+#[test]
+fn a_page_outside_of_the_contents_is_built_but_not_listed() {
+    let book = Book::new();
+    for language in ["ko", "en"] {
+        book.write(
+            &format!("src/{language}/styleguide.md"),
+            "# Styles {#styles}\n\nwombat\n",
+        );
+    }
+    book.build();
+    assert!(book.page("ko/styleguide.html").contains("wombat"));
+    assert!(!book.page("ko/print.html").contains("wombat"));
+    assert!(!book.page("sitemap.xml").contains("styleguide"));
+    assert!(!book.page("ko/index.html").contains("styleguide"));
+}
+
+#[test]
+fn every_problem_of_every_page_is_reported_at_once() {
+    let book = Book::new();
+    book.change(KO, "{{#listing basics-ports}}", "{{#listing a}}");
+    book.change(EN, "{{#output basics-ports}}", "{{#output b}}");
+    let error = book.build_error();
+    assert!(
+        error.contains(&format!("{KO}:5: there is no listing `a`")),
+        "{error}"
+    );
+    assert!(
+        error.contains(&format!("{EN}:11: there is no listing `b`")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_failed_build_leaves_the_last_good_site_and_nothing_else() {
+    let book = Book::new();
+    book.build();
+    let before = book.page("ko/index.html");
+    book.change(KO, "{{#listing basics-ports}}", "{{#listing a}}");
+    book.build_error();
+    assert_eq!(book.page("ko/index.html"), before);
+    let mut left: Vec<String> = fs::read_dir(book.root())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    left.sort();
+    assert_eq!(
+        left,
+        [
+            "Cargo.toml",
+            "book.toml",
+            "listings",
+            "site",
+            "src",
+            "target",
+            "theme"
+        ]
+    );
+}
+
+#[test]
+fn a_folder_with_other_files_is_not_replaced() {
+    let book = Book::new();
+    book.write("site/precious.txt", "precious");
+    let error = book.build_error();
+    assert!(
+        error.contains("holds files that `cargo book build` did not make"),
+        "{error}"
+    );
+    assert!(error.contains("--out DIR"), "{error}");
+    assert_eq!(book.read("site/precious.txt"), "precious");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_output_folder_that_cannot_be_written_is_refused_with_the_remedy() {
+    let book = Book::new();
+    // No user may make folders there, root neither.
+    let out = std::path::Path::new("/proc/book/site");
+    let Err(error) = book::site::build(&book.project(), out, "https://book.example/") else {
+        panic!("the book was built in /proc");
+    };
+    let error = format!("{error:#}");
+    assert!(error.contains("cannot make /proc/book"), "{error}");
+    assert!(error.contains("--out DIR"), "{error}");
+}
+
+#[test]
+fn alerts_have_titles_in_the_pages_language() {
+    let book = Book::new();
+    for page in [KO, EN] {
+        let text = book.read(page);
+        book.write(page, format!("{text}\n> [!WARNING]\n> !\n"));
+    }
+    book.build();
+    assert!(
+        book.page("en/ch01-basics/ports.html")
+            .contains("</svg>Warning</p>")
+    );
+    let page = book.page("ko/ch01-basics/ports.html");
+    assert!(page.contains("</svg>주의</p>"), "{page}");
+}
+
+#[test]
+fn code_in_a_list_and_in_a_quotation_stays_there() {
+    let book = Book::new();
+    book.write(
+        "src/en/index.md",
+        "# Book {#book}\n\n- one\n\n  ```rust\n  let a = 1;\n\n  let b = 2;\n  ```\n- two\n\n> ```text\n> quoted\n>\n> more\n> ```\n> end\n",
+    );
+    book.build();
+    let page = book.page("en/index.html");
+    let list = &page[page.find("<ul>\n<li>").unwrap()..];
+    let list = &list[..list.find("</ul>").unwrap()];
+    assert!(list.contains("<span class=\"k\">let</span> a"), "{list}");
+    assert!(list.contains("\n\n"), "{list}");
+    assert!(list.contains("two"), "{list}");
+    let quotation = &page[page.find("<blockquote>").unwrap()..];
+    assert!(quotation.contains("quoted\n\nmore"), "{quotation}");
+}
+
+#[test]
+fn plain_mdbook_gets_the_same_pages_through_the_preprocessor() {
+    let book = Book::new();
+    let input = serde_json::json!([
+        {
+            "root": book.root(),
+            "config": {"book": {"title": "책", "language": "ko", "src": "src/ko", "authors": []}},
+            "renderer": "html",
+            "mdbook_version": "0.5.4",
+        },
+        {"items": [{"Chapter": {
+            "name": "Ports", "content": book.read(KO), "number": null, "sub_items": [],
+            "path": "ch01-basics/ports.md", "source_path": "ch01-basics/ports.md", "parent_names": [],
+        }}]},
+    ]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_book"))
+        .arg("preprocess")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.to_string().as_bytes())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let output = String::from_utf8(output.stdout).unwrap();
+    assert!(output.contains("listing-run"), "{output}");
+    assert!(!output.contains("{{#listing"), "{output}");
+    // The theme that mdBook renders with has its words filled in.
+    let index = book.read("target/book/theme/index.hbs");
+    assert!(!index.contains("{{word"), "{index}");
+    assert!(index.contains("{{#toc}}"), "{index}");
+}
