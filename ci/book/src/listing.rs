@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -23,6 +24,8 @@ pub struct Listing {
     /// What the machine must have, by `cargo book doctor`'s names.
     pub needs: Vec<String>,
     root: PathBuf,
+    /// Read when first asked for: a page may name many of them.
+    tests: OnceLock<Vec<TestPlace>>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +88,7 @@ impl Listing {
                     what,
                     needs: package.metadata.book.needs,
                     root: root.to_owned(),
+                    tests: OnceLock::new(),
                 };
                 found.insert(package.name, listing);
             }
@@ -136,7 +140,11 @@ impl Listing {
     }
 
     /// The names of its tests, with the file and the line where each stands.
-    pub fn tests(&self) -> Vec<TestPlace> {
+    pub fn tests(&self) -> &[TestPlace] {
+        self.tests.get_or_init(|| self.read_tests())
+    }
+
+    fn read_tests(&self) -> Vec<TestPlace> {
         let mut tests = Vec::new();
         for folder in ["tests", "src"] {
             let mut files = Vec::new();

@@ -29,7 +29,8 @@ pub fn preprocess(input: impl Read, mut output: impl Write) -> Result<()> {
     else {
         bail!("{} is no language of this book", src.display());
     };
-    theme::write(&project, language, Mode::Plain)?;
+    let folder = project.root.join(theme::PLAIN_FOLDER);
+    theme::write(&project, language, Mode::Plain, &folder)?;
     let texts = Texts::load(&project)?;
     let book = resolve_book(&project, &texts, &language.code, book)?;
     serde_json::to_writer(&mut output, &book).context("writing the book to mdBook")?;

@@ -11,15 +11,15 @@ use serde_json::json;
 /// A page, as the search sees it.
 pub struct Document<'a> {
     /// Where it is, relative to the language's root, such as `ch01-basics/ports.html`.
-    pub path: &'a str,
+    pub path: String,
     /// The page's title, as its `h1` says it.
     pub title: &'a str,
     /// The title of the chapter that it belongs to; empty for pages outside of chapters.
     pub chapter: &'a str,
     /// Its other headings.
-    pub headings: Vec<String>,
+    pub headings: Vec<&'a str>,
     /// Its text, blocks separated by line breaks, in Unicode's composed form (NFC).
-    pub text: String,
+    pub text: &'a str,
 }
 
 /// The version of the format. `theme/search.js` refuses any other.
@@ -56,7 +56,7 @@ pub fn index(documents: &[Document]) -> String {
         for term in document.headings.iter().flat_map(|heading| tokens(heading)) {
             posting(term, |at| at.heading = true);
         }
-        for term in tokens(&document.text) {
+        for term in tokens(document.text) {
             posting(term, |at| at.body += 1);
         }
     }
@@ -204,14 +204,14 @@ mod tests {
 
     use super::*;
 
-    fn page<'a>(path: &'a str, title: &'a str, headings: &[&str], text: &str) -> Document<'a> {
-        let headings = headings.iter().map(ToString::to_string).collect();
+    fn page<'a>(path: &str, title: &'a str, headings: &[&'a str], text: &'a str) -> Document<'a> {
+        let headings = headings.to_vec();
         Document {
-            path,
+            path: path.to_owned(),
             title,
             chapter: "1장",
             headings,
-            text: text.to_string(),
+            text,
         }
     }
 

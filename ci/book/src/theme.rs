@@ -1,7 +1,7 @@
 //! Writes the theme that mdBook renders with: `theme/` with a language's words filled in.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -16,21 +16,16 @@ pub enum Mode {
     Site,
 }
 
-/// Writes the theme for `language` below `target/book` and gives its folder, relative to the
-/// project's root.
+/// Where plain `mdbook build` looks for the theme: `book.toml` says so too.
+pub const PLAIN_FOLDER: &str = "target/book/theme";
+
+/// Writes the theme for `language` into the folder `to`.
 ///
 /// # Errors
 ///
 /// When a file cannot be read or written, or asks for a word that `theme/words.toml` lacks.
-pub fn write(project: &Project, language: &Language, mode: Mode) -> Result<PathBuf> {
-    let folder = match mode {
-        Mode::Plain => PathBuf::from("target/book/theme"),
-        Mode::Site => PathBuf::from(format!("target/book/theme-{}", language.code)),
-    };
-    let from = project.root.join("theme");
-    let to = project.root.join(&folder);
-    copy(project, language, mode, &from, &to)?;
-    Ok(folder)
+pub fn write(project: &Project, language: &Language, mode: Mode, to: &Path) -> Result<()> {
+    copy(project, language, mode, &project.root.join("theme"), to)
 }
 
 fn copy(project: &Project, language: &Language, mode: Mode, from: &Path, to: &Path) -> Result<()> {

@@ -5,17 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::line_in;
+use crate::html::{self, Contents};
 use crate::problem::{Problem, nearest};
 use crate::project::Project;
 use crate::site::{Page, Site};
 
 pub fn check(project: &Project, site: &Site, out: &Path) -> Vec<Problem> {
-    let pages: BTreeMap<PathBuf, (&Page, BTreeSet<&str>)> = site
+    let pages: BTreeMap<PathBuf, (&Page, Contents)> = site
         .pages
         .iter()
         .map(|page| {
-            let ids = page.contents.ids.iter().map(String::as_str).collect();
-            (Path::new(&page.language).join(&page.path), (page, ids))
+            let path = Path::new(&page.language).join(&page.path);
+            (path, (page, html::read(&page.html)))
         })
         .collect();
     let known: Vec<String> = pages
@@ -23,9 +24,9 @@ pub fn check(project: &Project, site: &Site, out: &Path) -> Vec<Problem> {
         .map(|path| path.to_string_lossy().into_owned())
         .collect();
     let mut findings = Vec::new();
-    for (path, (page, _)) in &pages {
+    for (path, (page, contents)) in &pages {
         let mut seen = BTreeSet::new();
-        for link in &page.contents.links {
+        for link in &contents.links {
             if !seen.insert(link) || is_external(link) {
                 continue;
             }
@@ -43,12 +44,12 @@ pub fn check(project: &Project, site: &Site, out: &Path) -> Vec<Problem> {
                     target
                 };
             let what = match pages.get(&target) {
-                Some((_, ids)) => {
+                Some((_, there)) => {
                     let fragment = decode(fragment);
-                    if fragment.is_empty() || ids.contains(fragment.as_str()) {
+                    if fragment.is_empty() || there.ids.contains(&fragment) {
                         continue;
                     }
-                    Err((fragment, ids.iter().copied().collect::<Vec<_>>()))
+                    Err((fragment, &there.ids))
                 }
                 None if out.join(&target).is_file() => continue,
                 None => Ok(()),
@@ -69,7 +70,7 @@ pub fn check(project: &Project, site: &Site, out: &Path) -> Vec<Problem> {
                     file,
                     line,
                     format!("links to `{link}`, a page that has no `#{fragment}`"),
-                    nearest(&fragment, ids, "ids on it"),
+                    nearest(&fragment, ids.iter().map(String::as_str), "ids on it"),
                 ),
             });
         }

@@ -49,9 +49,9 @@ impl Context<'_> {
         (self.words)(key)
     }
 
-    /// The book's word under `key` with its `{}` filled in.
-    fn word_with(&self, key: &str, value: &str) -> String {
-        self.word(key).replacen("{}", value, 1)
+    /// The book's word under `key` with its `{count}` filled in.
+    fn word_with(&self, key: &str, count: &str) -> String {
+        self.word(key).replacen("{count}", count, 1)
     }
 
     fn label(&self, text: &str) -> Words {

@@ -768,8 +768,8 @@ impl Arrow {
 }
 
 // What speaks against a label's place, beside each square pixel that it shares with another label:
-// each point of an arrow under it, and an arrow that is nearer than its own.
-const STRIKES_OWN: f64 = 5.0;
+// each point of an arrow under it, and an arrow that is nearer than its own (or the drawing's end).
+const STRIKES_OWN: f64 = 3.0;
 const STRIKES_OTHER: f64 = 30.0;
 const ESTRANGED: f64 = 200.0;
 
@@ -800,7 +800,7 @@ fn draw_label(
             (y - 3.0 - rise * 0.7, 0.0),
             (y - 3.0 - rise * 0.4, 0.0),
             (y + height / 2.0, 4.0),
-            (y + 6.0 + rise + height, 8.0),
+            (y + 6.0 + rise * 0.5 + height, 30.0),
         ] {
             let room = Room {
                 left: x - width / 2.0,
@@ -821,7 +821,7 @@ fn draw_label(
                     .map(|point| (point.1 - x).hypot(point.2 - (bottom - height / 2.0)))
                     .fold(f64::INFINITY, f64::min)
             };
-            let estranged = if distance(false) < distance(true) {
+            let estranged = if distance(false) < distance(true) || bottom > layout.height {
                 ESTRANGED
             } else {
                 0.0

@@ -25,8 +25,8 @@ fn draw_in(language: &str, figure: &Figure, labels: &dyn Fn(&str) -> Option<Stri
             caption_html: "A <em>caption</em> &amp;\n\nmore",
             language,
             words: &|key| match key {
-                "figure-one-byte" | "figure-bytes" => "{} B".to_owned(),
-                "figure-one-bit" | "figure-bits" => "{} b".to_owned(),
+                "figure-one-byte" | "figure-bytes" => "{count} B".to_owned(),
+                "figure-one-bit" | "figure-bits" => "{count} b".to_owned(),
                 key => format!("[{key}]"),
             },
             labels,
