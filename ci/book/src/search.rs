@@ -287,11 +287,12 @@ mod tests {
 
     #[test]
     fn a_posting_says_where_and_how_often() {
+        let often = "x ".repeat(9);
         let documents = [
             page("a.html", "x", &["x"], "x"),
             page("b.html", "", &["x"], ""),
             page("c.html", "", &[], "x x x x"),
-            page("d.html", "", &[], &"x ".repeat(9)),
+            page("d.html", "", &[], &often),
         ];
         assert_eq!(terms_of(&documents), "0x*+A+-A;A=A");
     }

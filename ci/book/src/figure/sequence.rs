@@ -5,445 +5,23 @@
 //! cross. Rows are about evenly spaced, the time stands at the left, and a long silence is drawn as
 //! a gap in the lifelines with its length.
 
+mod layout;
+
 use std::fmt::Display;
 
 use record::{Event, Fate, Sequence, What};
 
-use super::markup::{Attributes, Markup, Percent, Tenths, grouped, number};
-use super::text::{self, Run, Words};
+use self::layout::{
+    LABEL, LINE_HEIGHT, LOOP, Layout, MOST_EVENTS, MOST_HOSTS, NOTE_RISE, Placed, Room, SMALL,
+    STATE_MARGINS, fate_class, note,
+};
+use super::markup::{Attributes, Markup, Tenths};
+use super::text;
 use super::{Context, open_data_scroll, open_scroll, open_svg, svg_lines};
 
-/// More events than a page can bear are left out, and [`problems`] says so.
-const MOST_EVENTS: usize = 200;
-const MOST_HOSTS: usize = 12;
-
-// Sizes in CSS pixels. Text and lines:
-const LABEL: f64 = 13.0;
-const LINE_HEIGHT: f64 = 17.0;
-const SMALL: f64 = 12.0;
-/// The column of notes beside the drawing, as wide as figure.css makes it.
-const NOTE: f64 = 14.0;
-const NOTE_WIDTH: f64 = 248.0;
-const NOTE_LINE_HEIGHT: f64 = 21.0;
-/// Between two lifelines: the least, and the most that labels can ask for.
-const PITCH: f64 = 128.0;
-const WIDEST_PITCH: f64 = 260.0;
-/// A label may stand out over the lifelines by so much altogether.
-const OVERHANG: f64 = 4.0;
-/// The drawing stops growing at so much between two lifelines.
-const ROOMY_PITCH: f64 = 320.0;
-/// A loop from a host to itself.
-const LOOP: f64 = 26.0;
-const LOOP_LABEL: f64 = 120.0;
-
-/// The part of the way that a message makes that is lost.
+/// The part of the way that a message makes that is lost, and the mark where it ends.
 const LOST_AFTER: f64 = 0.62;
-/// The mark where it ends.
 const CROSS: &str = "M-5-5 5 5M-5 5 5-5";
-/// How far such a message comes down.
-const LOST_DROP: f64 = 14.0;
-
-/// A silence, in which nothing was under way, is drawn as such where it is this part of the whole
-/// time or more, and so many times as long as the usual wait.
-const LONG_SILENCE: f64 = 0.2;
-const UNUSUAL_SILENCE: f64 = 5.0;
-
-/// An instant that has a row.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Instant {
-    time_us: u64,
-    event: usize,
-    arrival: bool,
-}
-
-/// A message or state, placed.
-struct Placed<'a> {
-    event: &'a Event,
-    /// Where it begins and where it ends; the same for a state.
-    y: f64,
-    end_y: f64,
-    label: Words,
-    lines: Vec<Vec<Run>>,
-}
-
-/// A label's or box's room, to keep others out of it.
-#[derive(Debug, Clone, Copy)]
-struct Room {
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
-}
-
-impl Room {
-    fn overlap(&self, other: &Self) -> f64 {
-        let width = self.right.min(other.right) - self.left.max(other.left);
-        let height = self.bottom.min(other.bottom) - self.top.max(other.top);
-        width.max(0.0) * height.max(0.0)
-    }
-
-    fn contains(&self, x: f64, y: f64) -> bool {
-        (self.left - 3.0..self.right + 3.0).contains(&x)
-            && (self.top..self.bottom + 1.0).contains(&y)
-    }
-}
-
-/// The whole drawing in pixels at its least width, without the column of times.
-struct Layout<'a> {
-    heads: Vec<(Words, Option<Words>)>,
-    events: Vec<Placed<'a>>,
-    /// The lifelines' distances from the left edge.
-    lifelines: Vec<f64>,
-    /// The silences: from, to, how long in microseconds.
-    silences: Vec<(f64, f64, u64)>,
-    unit: Unit,
-    gutter: f64,
-    width: f64,
-    widest: f64,
-    top: f64,
-    height: f64,
-}
-
-/// The unit that suits all times of one figure.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Unit {
-    Microseconds,
-    Milliseconds,
-    Seconds,
-}
-
-impl Unit {
-    fn of(longest_us: u64) -> Self {
-        match longest_us {
-            0..10_000 => Self::Microseconds,
-            10_000..100_000_000 => Self::Milliseconds,
-            _ => Self::Seconds,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Microseconds => "µs",
-            Self::Milliseconds => "ms",
-            Self::Seconds => "s",
-        }
-    }
-
-    fn amount(self, time_us: u64) -> String {
-        match self {
-            Self::Microseconds => number(time_us as f64),
-            Self::Milliseconds => grouped(&format!("{:.1}", time_us as f64 / 1e3)),
-            Self::Seconds => grouped(&format!("{:.2}", time_us as f64 / 1e6)),
-        }
-    }
-
-    fn span(self, time_us: u64) -> String {
-        format!("{}\u{a0}{}", self.amount(time_us), self.name())
-    }
-}
-
-/// The events that are drawn: not too many, and only between hosts that there are.
-fn drawable(sequence: &Sequence) -> Vec<&Event> {
-    let hosts = sequence.hosts.len().min(MOST_HOSTS);
-    sequence
-        .events
-        .iter()
-        .filter(|event| match event.what {
-            What::Message { from, to, .. } => from < hosts && to < hosts,
-            What::State { host, .. } => host < hosts,
-        })
-        .take(MOST_EVENTS)
-        .collect()
-}
-
-fn note(event: &Event) -> Option<&str> {
-    match &event.what {
-        What::Message { note, .. } | What::State { note, .. } => note.as_deref(),
-    }
-}
-
-fn fate_word(fate: Fate) -> Option<&'static str> {
-    match fate {
-        Fate::Arrived => None,
-        Fate::Lost => Some("figure-lost"),
-        Fate::Changed => Some("figure-changed"),
-        Fate::Duplicated => Some("figure-duplicated"),
-    }
-}
-
-fn fate_class(fate: Fate) -> &'static str {
-    match fate {
-        Fate::Arrived => "arrived",
-        Fate::Lost => "lost",
-        Fate::Changed => "changed",
-        Fate::Duplicated => "duplicated",
-    }
-}
-
-/// What stands on the arrow or in the box: the label, and the message's fate if it had one.
-fn event_label(event: &Event, context: &Context) -> Words {
-    match &event.what {
-        What::Message { label, fate, .. } => {
-            let mut words = context.label(label);
-            if let Some(word) = fate_word(*fate) {
-                words
-                    .runs
-                    .extend(Words::plain(&format!(" ({})", context.word(word))).runs);
-            }
-            words
-        }
-        What::State { label, .. } => context.label(label),
-    }
-}
-
-/// The rows' instants in order. Those of one time keep the order of the record.
-fn instants(events: &[&Event]) -> Vec<Instant> {
-    let mut instants = Vec::new();
-    for (index, event) in events.iter().enumerate() {
-        instants.push(Instant {
-            time_us: event.at_us,
-            event: index,
-            arrival: false,
-        });
-        if let What::Message {
-            arrived_us: Some(arrived_us),
-            ..
-        } = event.what
-        {
-            instants.push(Instant {
-                time_us: arrived_us.max(event.at_us),
-                event: index,
-                arrival: true,
-            });
-        }
-    }
-    instants.sort_by_key(|instant| (instant.time_us, instant.event, instant.arrival));
-    instants
-}
-
-/// The median of the times between two instants that are not one.
-fn usual_wait_us(instants: &[Instant]) -> u64 {
-    let mut waits: Vec<u64> = instants
-        .windows(2)
-        .map(|pair| pair[1].time_us - pair[0].time_us)
-        .filter(|wait| *wait > 0)
-        .collect();
-    waits.sort_unstable();
-    // Of two, the shorter.
-    waits
-        .get(waits.len().saturating_sub(1) / 2)
-        .copied()
-        .unwrap_or(0)
-}
-
-impl<'a> Layout<'a> {
-    fn of(sequence: &'a Sequence, context: &Context) -> Self {
-        let events = drawable(sequence);
-        let hosts = sequence.hosts.len().clamp(1, MOST_HOSTS);
-        let heads: Vec<(Words, Option<Words>)> = sequence
-            .hosts
-            .iter()
-            .take(MOST_HOSTS)
-            .map(|host| {
-                let detail = host.detail.as_ref().map(|detail| context.label(detail));
-                (context.label(&host.name), detail)
-            })
-            .collect();
-        let labels: Vec<Words> = events
-            .iter()
-            .map(|event| event_label(event, context))
-            .collect();
-
-        // Across: labels of messages push lifelines apart, heads and states push the edges out.
-        let state_width = |words: &Words| text::width(&words.wrap(SMALL, PITCH), SMALL) + 18.0;
-        let half_width = |host: usize| {
-            let head = heads.get(host).map_or(0.0, |(name, detail)| {
-                let whole = |words: &Words, size| text::width(&words.wrap(size, f64::MAX), size);
-                let name = whole(name, 14.0) * 1.06;
-                name.max(detail.as_ref().map_or(0.0, |detail| whole(detail, 11.0)))
-            });
-            let states = events
-                .iter()
-                .zip(&labels)
-                .filter(
-                    |(event, _)| matches!(event.what, What::State { host: at, .. } if at == host),
-                )
-                .map(|(_, label)| state_width(label))
-                .fold(0.0, f64::max);
-            head.max(states) / 2.0
-        };
-        let wrap_width = |pitch: f64, event: &Event| match event.what {
-            What::Message { from, to, .. } if from == to => LOOP_LABEL,
-            What::Message { from, to, .. } => pitch * from.abs_diff(to) as f64 + OVERHANG - 16.0,
-            What::State { .. } => PITCH,
-        };
-        let mut pitch = PITCH;
-        let too_tight = |pitch: f64| {
-            let lines_too_many = events.iter().zip(&labels).any(|(event, label)| {
-                let width = wrap_width(pitch, event);
-                let lines = label.wrap(LABEL, width);
-                lines.len() > 2 || text::width(&lines, LABEL) > width
-            });
-            let heads_touch =
-                (1..hosts).any(|host| half_width(host - 1) + half_width(host) + 12.0 > pitch);
-            lines_too_many || heads_touch
-        };
-        while pitch < WIDEST_PITCH && too_tight(pitch) {
-            pitch += 12.0;
-        }
-        let has_loop = |host: usize| {
-            events.iter().any(
-                |event| matches!(event.what, What::Message { from, to, .. } if from == to && to == host),
-            )
-        };
-        let left = half_width(0).max(22.0) + 2.0;
-        let mut right = half_width(hosts - 1).max(22.0) + 2.0;
-        if has_loop(hosts - 1) {
-            right = right.max(LOOP + LOOP_LABEL + 8.0);
-        }
-        let lifelines: Vec<f64> = (0..hosts).map(|host| left + pitch * host as f64).collect();
-        let width = lifelines[hosts - 1] + right;
-        let widest = left + right + ROOMY_PITCH * (hosts - 1) as f64;
-
-        // Down: a row for each instant.
-        let instants = instants(&events);
-        let usual_us = usual_wait_us(&instants);
-        let last_us = instants.last().map_or(0, |instant| instant.time_us);
-        let unit = Unit::of(last_us);
-        let gutter = if last_us == 0 {
-            0.0
-        } else {
-            let widest = Words::plain(&unit.amount(last_us));
-            text::width(&[widest.runs], 11.5).max(18.0) + 12.0
-        };
-        let detailed = heads.iter().any(|(_, detail)| detail.is_some());
-        let top = if detailed { 44.0 } else { 28.0 };
-        let mut placed: Vec<Placed> = events
-            .iter()
-            .zip(labels)
-            .map(|(event, label)| {
-                let size = if matches!(event.what, What::State { .. }) {
-                    SMALL
-                } else {
-                    LABEL
-                };
-                let lines = label.wrap(size, wrap_width(pitch, event));
-                Placed {
-                    event,
-                    y: 0.0,
-                    end_y: 0.0,
-                    label,
-                    lines,
-                }
-            })
-            .collect();
-        let mut silences = Vec::new();
-        let mut y = top;
-        let mut below = 4.0;
-        let mut note_end = 0.0;
-        let mut under_way = 0_usize;
-        let mut before: Option<Instant> = None;
-        for instant in &instants {
-            let (above, next_below) = room(&placed[instant.event], instant.arrival);
-            let mut step = below + above;
-            // A message whose way was seen comes down visibly, and those under way together keep
-            // their labels' height apart.
-            if instant.arrival
-                && (under_way > 1 || before.is_some_and(|before| before.event == instant.event))
-            {
-                step = step.max(26.0);
-            } else if !instant.arrival && under_way > 0 {
-                step += 14.0;
-            }
-            if let Some(before) = before {
-                let waited = instant.time_us - before.time_us;
-                let long = waited as f64 >= LONG_SILENCE * last_us as f64
-                    && waited as f64 >= UNUSUAL_SILENCE * usual_us as f64;
-                if under_way == 0 && long && waited > 0 {
-                    let from = y + below + 4.0;
-                    silences.push((from, from + 28.0, waited));
-                    step += 40.0;
-                }
-            }
-            y += step;
-            if !instant.arrival
-                && let Some(note) = note(placed[instant.event].event)
-            {
-                y = y.max(note_end + 12.0);
-                let lines = context.label(note).wrap(NOTE, NOTE_WIDTH).len();
-                let height = lines as f64 * NOTE_LINE_HEIGHT;
-                note_end = y - 14.0 + height;
-            }
-            let event = &mut placed[instant.event];
-            if !instant.arrival {
-                event.y = y;
-            }
-            event.end_y = y;
-            if let What::Message {
-                arrived_us,
-                fate,
-                from,
-                to,
-                ..
-            } = event.event.what
-            {
-                if arrived_us.is_some() {
-                    under_way = if instant.arrival {
-                        under_way - 1
-                    } else {
-                        under_way + 1
-                    };
-                } else if fate == Fate::Lost {
-                    event.end_y = y + LOST_DROP;
-                } else if from == to {
-                    event.end_y = y + 16.0;
-                }
-            }
-            below = next_below;
-            before = Some(*instant);
-        }
-        let height = (y + below + 12.0).max(note_end + 8.0);
-        Self {
-            heads,
-            events: placed,
-            lifelines,
-            silences,
-            unit,
-            gutter,
-            width,
-            widest,
-            top,
-            height,
-        }
-    }
-
-    fn percent(&self, x: f64) -> Percent {
-        Percent(x / self.width)
-    }
-}
-
-/// How much an instant needs above and below its row.
-fn room(placed: &Placed, arrival: bool) -> (f64, f64) {
-    let lines = placed.lines.len().max(1) as f64;
-    match (&placed.event.what, arrival) {
-        (What::State { .. }, _) => {
-            let half = (lines * 15.0 + 9.0) / 2.0;
-            (half + 5.0, half + 5.0)
-        }
-        (What::Message { from, to, .. }, false) if from == to => (
-            lines * LINE_HEIGHT / 2.0 + 4.0,
-            20.0 + lines * LINE_HEIGHT / 2.0,
-        ),
-        (
-            What::Message {
-                fate: Fate::Lost, ..
-            },
-            false,
-        ) => (lines * LINE_HEIGHT + 10.0, LOST_DROP + 10.0),
-        (What::Message { .. }, false) => (lines * LINE_HEIGHT + 10.0, 8.0),
-        (What::Message { .. }, true) => (14.0, 8.0),
-    }
-}
 
 pub(super) fn draw(sequence: &Sequence, context: &Context, out: &mut Markup) {
     let layout = Layout::of(sequence, context);
@@ -478,7 +56,7 @@ pub(super) fn draw(sequence: &Sequence, context: &Context, out: &mut Markup) {
     let mut taken: Vec<Room> = Vec::new();
     for placed in &layout.events {
         if let What::State { host, .. } = placed.event.what {
-            let half = text::width(&placed.lines, SMALL) / 2.0 + 9.0;
+            let half = text::width(&placed.lines, SMALL) / 2.0 + STATE_MARGINS / 2.0;
             let x = layout.lifelines[host];
             taken.push(Room {
                 left: x - half,
@@ -643,22 +221,25 @@ fn draw_lifelines(layout: &Layout, out: &mut Markup) {
             );
         };
         let mut from = layout.top - 6.0;
-        for (top, bottom, _) in &layout.silences {
-            line("lifeline", from, *top, out);
-            line("lifeline silent", *top, *bottom, out);
-            from = *bottom;
+        for silence in &layout.silences {
+            line("lifeline", from, silence.top, out);
+            line("lifeline silent", silence.top, silence.bottom, out);
+            from = silence.bottom;
         }
         line("lifeline", from, layout.height, out);
     }
-    for (top, bottom, waited_us) in &layout.silences {
+    for silence in &layout.silences {
         out.element(
             "text",
             &[
                 ("class", &"silence"),
                 ("x", &"50%"),
-                ("y", &Tenths(f64::midpoint(*top, *bottom) + 4.0)),
+                (
+                    "y",
+                    &Tenths(f64::midpoint(silence.top, silence.bottom) + 4.0),
+                ),
             ],
-            &layout.unit.span(*waited_us),
+            &layout.unit.span(silence.waited_us),
         );
     }
 }
@@ -915,7 +496,7 @@ fn draw_loop(
 }
 
 fn draw_state(layout: &Layout, placed: &Placed, host: usize, out: &mut Markup) {
-    let width = text::width(&placed.lines, SMALL) + 18.0;
+    let width = text::width(&placed.lines, SMALL) + STATE_MARGINS;
     let height = placed.lines.len().max(1) as f64 * 15.0 + 9.0;
     out.open(
         "svg",
@@ -960,7 +541,7 @@ fn draw_notes(layout: &Layout, context: &Context, out: &mut Markup) {
             "li",
             &[
                 ("data-step", &step),
-                ("style", &format!("--y:{}px", Tenths(placed.y - 14.0))),
+                ("style", &format!("--y:{}px", Tenths(placed.y - NOTE_RISE))),
             ],
         );
         out.open("span", &[("class", &"note-event")]);
