@@ -34,14 +34,15 @@
   });
   nameTheme();
 
-  // The heading that the reader is under: the last one above the upper third of the window.
+  // The heading that the reader is under: the last one that has reached the top of the text.
   const headings = all('main :is(h2, h3, h4)[id]');
-  function section() {
-    const line = innerHeight / 3;
+  const margin = () => parseFloat(getComputedStyle(root).scrollPaddingTop) || 0;
+  function section(fits) {
+    const line = margin() + 48;
     let found = null;
     for (const heading of headings) {
       if (heading.getBoundingClientRect().top > line) break;
-      found = heading;
+      if (!fits || fits(heading)) found = heading;
     }
     return found;
   }
@@ -50,11 +51,8 @@
   const onpage = new Map(all('.onpage a').map((link) => [decodeURIComponent(link.hash.slice(1)), link]));
   let marked = null;
   function mark() {
-    let link = null;
-    for (const heading of headings) {
-      if (heading.getBoundingClientRect().top > innerHeight / 3) break;
-      link = onpage.get(heading.id) || link;
-    }
+    const heading = section(({ id }) => onpage.has(id));
+    const link = heading && onpage.get(heading.id);
     if (link === marked) return;
     if (marked) marked.removeAttribute('aria-current');
     if (link) link.setAttribute('aria-current', 'true');
@@ -78,7 +76,6 @@
     const end = next ? next.getBoundingClientRect().top : document.querySelector('main').getBoundingClientRect().bottom;
     return { top, height: Math.max(1, end - top) };
   }
-  const margin = () => parseFloat(getComputedStyle(root).scrollPaddingTop) || 0;
   for (const link of all('.languages a, .notice a[hreflang]')) {
     const aim = () => {
       const heading = section();

@@ -1,70 +1,55 @@
-// Figures a reader can handle: sequences step, fields and bytes light each other.
-// Without this script all of a figure is there; what it needs to say stands in the figure.
+// Sequences step, fields and bytes light each other. Without this script all of it is there.
+// Its words stand in the figure.
 
-/** Adds the controls by which a sequence steps forward and back. */
+const modified = (key) => key.altKey || key.ctrlKey || key.metaKey || key.shiftKey;
+
 function stepping(figure) {
   const rows = [...figure.querySelectorAll(".figure-data tr[data-step]")];
-  if (rows.length < 2) return;
   const parts = [...figure.querySelectorAll(".figure-body [data-step]")];
   const last = rows.length - 1;
-  let now = null; // The step shown, or null: all of them.
+  if (last < 1) return;
+  let now = null; // The step shown; null: all.
 
-  const controls = document.createElement("div");
-  controls.className = "figure-steps";
-  controls.setAttribute("role", "group");
-  controls.setAttribute("aria-label", figure.dataset.steps);
-  const button = (text, label, act) => {
-    const made = document.createElement("button");
-    made.type = "button";
-    made.textContent = text;
-    if (label) made.setAttribute("aria-label", label);
-    made.addEventListener("click", () => made.getAttribute("aria-disabled") || act());
+  const make = (name, properties) => Object.assign(document.createElement(name), properties);
+  const controls = make("div", { className: "figure-steps", role: "group" });
+  controls.ariaLabel = figure.dataset.steps;
+  const button = (textContent, ariaLabel, act) => {
+    const made = make("button", { type: "button", textContent, ariaLabel });
+    made.onclick = () => made.ariaDisabled === "true" || act();
     controls.append(made);
     return made;
   };
-  const back = button("←", figure.dataset.back, () => show(now - 1));
-  const forward = button("→", figure.dataset.forward, () => show(now === null ? 0 : now + 1));
-  const all = button(figure.dataset.all, "", () => show(null));
-  const count = document.createElement("span");
-  count.className = "count";
-  const status = document.createElement("p");
-  status.className = "figure-status";
-  status.setAttribute("aria-live", "polite");
+  const words = figure.dataset;
+  const back = button("←", words.back, () => show(now - 1));
+  const forward = button("→", words.forward, () => show(now === null ? 0 : now + 1));
+  const all = button(words.all, words.all, () => show(null));
+  const count = make("span", { className: "count" });
+  const status = make("p", { className: "figure-status", ariaLive: "polite" });
   controls.append(count, status);
   figure.querySelector(".figure-body").before(controls);
 
-  // A disabled button would lose the focus, so it only says that it is.
-  const able = (made, can) => {
-    if (can) made.removeAttribute("aria-disabled");
-    else made.setAttribute("aria-disabled", "true");
-  };
   function show(step) {
     now = step;
+    const some = step !== null;
+    figure.classList.toggle("stepping", some);
     for (const part of parts) {
-      part.classList.toggle("later", step !== null && part.dataset.step > step);
-      part.classList.toggle("now", Number(part.dataset.step) === step);
+      part.classList.toggle("later", some && part.dataset.step > step);
+      part.classList.toggle("now", some && part.dataset.step == step);
     }
-    figure.classList.toggle("stepping", step !== null);
-    able(back, step !== null && step > 0);
-    able(forward, step !== last);
-    able(all, step !== null);
-    count.textContent = step === null ? "" : `${step + 1} / ${rows.length}`;
-    status.replaceChildren();
-    if (step === null) return;
-    for (const cell of rows[step].cells) {
-      if (!cell.textContent) continue;
-      if (status.hasChildNodes()) status.append(" · ");
-      status.append(...cell.cloneNode(true).childNodes);
-    }
+    // A button that is really disabled would lose the focus.
+    back.ariaDisabled = !some || step === 0;
+    forward.ariaDisabled = step === last;
+    all.ariaDisabled = !some;
+    count.textContent = some ? `${step + 1} / ${rows.length}` : "";
+    const cells = some ? [...rows[step].cells] : [];
+    status.textContent = cells.map((cell) => cell.textContent).filter(Boolean).join(" · ");
   }
   show(null);
 
   figure.addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    // A table or drawing that scrolls sideways keeps its arrow keys.
     const scroll = event.target.closest(".figure-scroll");
-    if (scroll && scroll.scrollWidth > scroll.clientWidth) return;
-    if (event.target.closest("details, a")) return;
+    const scrolls = scroll && scroll.scrollWidth > scroll.clientWidth;
+    if (modified(event) || scrolls || event.target.closest("details, a")) return;
     const step = {
       ArrowLeft: now === null ? last : Math.max(now - 1, 0),
       ArrowRight: now === null ? 0 : Math.min(now + 1, last),
@@ -77,52 +62,33 @@ function stepping(figure) {
   });
 }
 
-/** Lets fields and bytes light each other, by pointer and by keyboard. */
 function linking(figure) {
-  const fields = [...figure.querySelectorAll(".field")];
-  const bytes = [...figure.querySelectorAll(".byte")];
-  const of = (byte) => byte.dataset.fields.split(" ");
-  const light = (field, byte) => {
-    for (const lit of figure.querySelectorAll(".lit")) lit.classList.remove("lit");
-    if (field === undefined) return;
-    for (const part of figure.querySelectorAll(`[data-field="${field}"]`)) part.classList.add("lit");
-    for (const other of bytes) {
-      if (byte ? other === byte : of(other).includes(field)) other.classList.add("lit");
-    }
+  const linked = [...figure.querySelectorAll("[data-field]")];
+  const names = (part) => part.dataset.field.split(" ");
+  // Of the fields that a byte belongs to, the innermost stands last.
+  const light = (target) => {
+    const part = target?.closest?.("[data-field]");
+    const field = part && names(part).at(-1);
+    for (const other of linked) other.classList.toggle("lit", names(other).includes(field));
   };
-  // Of the fields that a byte belongs to, the strip pointed at, or else the innermost.
-  const lightFrom = (target) => {
-    const byte = target.closest(".byte");
-    const field = target.closest("[data-field]")?.dataset.field;
-    if (byte) light(field ?? of(byte).at(-1));
-    else if (field !== undefined) light(field);
-  };
-  figure.addEventListener("pointerover", (event) => lightFrom(event.target));
-  figure.addEventListener("focusin", (event) => lightFrom(event.target));
-  figure.addEventListener("pointerleave", () => light());
-  figure.addEventListener("focusout", () => light());
+  for (const type of ["pointermove", "pointerdown", "focusin"])
+    figure.addEventListener(type, (event) => light(event.target));
+  for (const type of ["pointerleave", "focusout"]) figure.addEventListener(type, () => light());
 
-  // The tab key reaches the bytes and the fields once each; arrow keys go on from there.
-  for (const group of [bytes, fields]) {
+  // The tab key reaches bytes and fields once each; arrow keys go on from there.
+  for (const group of [".byte", ".field"].map((part) => [...figure.querySelectorAll(part)]))
     group.forEach((part, at) => {
       part.tabIndex = at ? -1 : 0;
       part.addEventListener("keydown", (event) => {
-        const to = {
-          ArrowLeft: at - 1,
-          ArrowUp: at - 1,
-          ArrowRight: at + 1,
-          ArrowDown: at + 1,
-          Home: 0,
-          End: group.length - 1,
-        }[event.key];
-        if (event.altKey || event.ctrlKey || event.metaKey || !group[to]) return;
+        const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+        const next = group[at + by];
+        if (!next || modified(event)) return;
         event.preventDefault();
         part.tabIndex = -1;
-        group[to].tabIndex = 0;
-        group[to].focus();
+        next.tabIndex = 0;
+        next.focus();
       });
     });
-  }
 }
 
 document.querySelectorAll(".figure-sequence").forEach(stepping);

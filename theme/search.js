@@ -28,12 +28,13 @@
 // 3, way, 핸드, 드셰, 셰이, 이크, and SO_REUSEPORT gives so, reuseport.
 //
 // QUERIES. All words are required. A Hangul word asks for all its pairs, a single syllable for
-// pairs that begin with it. Other words match as they are, as the beginning or the middle of a
-// term, and, from four letters, with a letter in five wrong. Two neighbouring ones may also be
-// one term («hand shake»). Where nothing has it all, a page with at least half of each word's
-// pairs will do, which forgives a wrong syllable. The pages found first are then fetched: those
-// that do not have a word itself, only its pairs here and there, go to the end; the others show
-// the section and the text around.
+// pairs that begin with it. Other words match best as they are, then as the beginning of a term
+// and, from four letters, as its middle or with a letter in five wrong. Two neighbouring ones may
+// also be one term («hand shake»). Where nothing has it all, a page with at least half of each
+// word's pairs will do, which forgives a wrong syllable. The pages found first are then fetched,
+// for the section and the text to show, and put in order: first those that have the words one
+// after the other, then those that have them all, then those that have something like them, and
+// last those that have a Hangul word's pairs here and there, but not the word.
 
 const FIELDS = ['title', 'headings', 'body'];
 const BOOST = { title: 8, headings: 3, body: 1 };
@@ -189,12 +190,16 @@ function word(run, last) {
     return { combineWith: 'AND', queries: terms.map(exact) };
   }
   const number = /^[0-9]+$/.test(run.text);
-  const queries = [{
-    queries: [run.text],
-    prefix: run.text.length > 1 || (last && !number),
-    fuzzy: !number && run.text.length > 3 ? 0.2 : false,
-  }];
-  if (run.text.length > 2 && !number) {
+  const queries = [
+    // The word itself, above all: beside a common word, rare ones that resemble it weigh much.
+    { ...exact(run.text), boostTerm: () => 4 },
+    {
+      queries: [run.text],
+      prefix: run.text.length > 1 || (last && !number),
+      fuzzy: !number && run.text.length > 3 ? 0.2 : false,
+    },
+  ];
+  if (run.text.length > 3 && !number) {
     // In the middle of a term, which MiniSearch does not look for.
     for (const term of latin) if (term.indexOf(run.text) > 0) queries.push({ ...exact(term), boostTerm: () => 0.3 });
   }
@@ -233,11 +238,14 @@ const BLOCK = /^(?:P|LI|TD|TH|TR|PRE|H[1-6]|DT|DD|DIV|FIGCAPTION|FIGURE|BLOCKQUO
 const SKIPPED = 'svg, script, style, template, .listing-meta, .copy, .print-button';
 const fetched = new Map();
 
-/** A page's sections, `{ id, title, text }`; the first is what stands before any other heading. */
-function sections(page) {
-  if (!fetched.has(page)) {
-    fetched.set(page, (async () => {
-      const response = await fetch(address(page));
+/**
+ * A page as `{ list, words, whole }`: its sections `{ id, title, text }`, of which the first is
+ * what stands before any other heading, its runs, and these again one after the other.
+ */
+function page(number) {
+  if (!fetched.has(number)) {
+    fetched.set(number, (async () => {
+      const response = await fetch(address(number));
       if (!response.ok) throw new Error(`${response.status}`);
       const main = new DOMParser().parseFromString(await response.text(), 'text/html').querySelector('main');
       const list = [{ id: '', title: '', text: '' }];
@@ -255,13 +263,14 @@ function sections(page) {
         }
       }
       for (const section of list) section.text = section.text.replace(/\s+/g, ' ').trim().normalize('NFC');
-      return list;
+      const whole = runs([pages[number][1], ...list.flatMap(({ title, text }) => [title, text])].join(' \n '));
+      return { list, words: new Set(whole.map((run) => run.text)), whole: ` ${whole.map((run) => run.text).join(' ')} ` };
     })().catch(() => {
-      fetched.delete(page);
+      fetched.delete(number);
       return null;
     }));
   }
-  return fetched.get(page);
+  return fetched.get(number);
 }
 
 const languageRoot = new URL(document.documentElement.dataset.search, document.baseURI);
@@ -285,21 +294,26 @@ function places(text, run, terms) {
   return found.sort((a, b) => a[0] - b[0]);
 }
 
-/** The section to show for a result, and whether the page has every word itself. */
-function best(list, title, { words, terms }) {
+/** How well a page has the words themselves: 3 in a row, 2 all, 1 something like them, 0 not so. */
+function worth({ words: own, whole }, { words }) {
+  if (words.some((run) => run.paired && !whole.includes(run.text))) return 0;
+  if (words.length > 1 && whole.includes(words.map((run) => run.text).join(' '))) return 3;
+  return words.every((run) => run.paired || own.has(run.text)) ? 2 : 1;
+}
+
+/** The section to show for a result: the one with the most of its words. */
+function best({ list }, title, { words, terms }) {
   let chosen = null;
-  const whole = `${title} ${list.map((section) => `${section.title} ${section.text}`).join(' ')}`.toLowerCase();
-  const verified = words.every((run) => !run.paired || whole.includes(run.text));
   const phrase = words.map((run) => run.text).join(' ');
   list.forEach((section, i) => {
     const name = i ? section.title : title;
     const score = words.reduce((sum, run) => sum
       + (places(name, run, terms).length ? 3 : 0)
       + (places(section.text, run, terms).length ? 2 : 0), 0)
-      + (words.length > 1 && `${name} ${section.text}`.toLowerCase().includes(phrase) ? 3 : 0);
+      + (words.length > 1 && runs(`${name} ${section.text}`).map((run) => run.text).join(' ').includes(phrase) ? 3 : 0);
     if (score && (!chosen || score > chosen.score)) chosen = { section, score };
   });
-  return { section: chosen ? chosen.section : list[0], verified };
+  return chosen ? chosen.section : list[0];
 }
 
 /** The part of a text where most of the words are, as nodes with the words marked. */
@@ -364,17 +378,16 @@ export async function start(dialog) {
     const items = found.slice(0, SHOWN).map((result) => item(result));
     list.replaceChildren(...items.map(({ element }) => element));
     list.scrollTop = 0;
-    const top = await Promise.all(items.slice(0, FETCHED).map(async (one) => ({ one, sections: await sections(one.result.page) })));
+    const top = await Promise.all(items.slice(0, FETCHED).map(async (one) => ({ one, page: await page(one.result.page) })));
     if (mine !== turn) return;
-    const late = [];
-    for (const { one, sections: parts } of top) {
-      if (!parts) continue;
-      const { section, verified } = best(parts, pages[one.result.page][1], one.result);
-      one.fill(section);
-      if (!verified) late.push(one.element);
+    for (const { one, page: read } of top) {
+      one.worth = read ? worth(read, one.result) : 1;
+      if (read) one.fill(best(read, pages[one.result.page][1], one.result));
     }
+    const rest = items.slice(FETCHED).map((one) => Object.assign(one, { worth: 0.5 }));
+    const order = [...items.slice(0, FETCHED), ...rest].sort((a, b) => b.worth - a.worth);
     // Only while nobody is choosing: what is under the finger stays there.
-    if (!list.contains(document.activeElement)) list.append(...items.slice(FETCHED).map(({ element }) => element).filter(() => late.length), ...late);
+    if (!list.contains(document.activeElement)) list.append(...order.map(({ element }) => element));
   }
   const none = (text) => `${words.none.replace('{query}', text.trim())} ${words.noneHint}`;
 

@@ -141,14 +141,19 @@ fn cold_start(project: &Project, work: &Path) -> Result<()> {
     if !cloned.success() {
         bail!("the project could not be cloned");
     }
-    let mut server = Command::new("cargo")
+    let mut command = Command::new("cargo");
+    command
         .args(["book", "serve"])
         .current_dir(&clone)
         .env("CARGO_HOME", work.join("cargo-home"))
         .env_remove("CARGO_TARGET_DIR")
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("running cargo")?;
+        .stdout(Stdio::piped());
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt as _;
+        command.process_group(0);
+    }
+    let mut server = command.spawn().context("running cargo")?;
     let result = first_page(&mut server);
     end(&mut server);
     let page = result?;
@@ -183,19 +188,13 @@ fn first_page(server: &mut Child) -> Result<String> {
     Ok(page)
 }
 
-/// Ends `cargo book serve` as Ctrl-C would: cargo waits for the server, which must end too.
+/// Ends cargo and the server that it runs, as Ctrl-C in a terminal would.
 fn end(server: &mut Child) {
     #[cfg(unix)]
-    if let Ok(children) = Command::new("pgrep")
-        .args(["--parent", &server.id().to_string()])
-        .output()
-    {
-        for id in String::from_utf8_lossy(&children.stdout).split_whitespace() {
-            if let Ok(id) = id.parse() {
-                let id = nix::unistd::Pid::from_raw(id);
-                let _ = nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT);
-            }
-        }
+    if let Ok(id) = i32::try_from(server.id()) {
+        let group = nix::unistd::Pid::from_raw(id);
+        // It may have ended by itself meanwhile.
+        let _ = nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGINT);
     }
     #[cfg(not(unix))]
     let _ = server.kill();

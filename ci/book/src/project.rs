@@ -1,8 +1,9 @@
 //! The book's folder: its languages, listings and tables, read once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use mdbook_driver::config::Config;
@@ -28,6 +29,8 @@ pub struct Project {
     pub terms: Vec<Term>,
     /// The RFCs that pages may cite, by number.
     pub rfcs: BTreeMap<u32, Rfc>,
+    /// Words that were asked for and are in no language.
+    unknown_words: Mutex<BTreeSet<String>>,
 }
 
 /// One language of the book.
@@ -136,6 +139,7 @@ impl Project {
             root: root.to_owned(),
             config,
             languages,
+            unknown_words: Mutex::default(),
         })
     }
 
@@ -160,22 +164,38 @@ impl Project {
         self.languages.iter().find(|language| language.code == code)
     }
 
-    /// A word of the site itself in a language.
-    ///
-    /// # Panics
-    ///
-    /// Never: a word that is missing is given as its key, and [`Self::missing_words`] reports it.
+    /// A word of the site itself in a language. A word that is missing is given as its key, and
+    /// [`Self::missing_words`] reports it.
     pub fn word(&self, key: &str, language: &str) -> String {
-        self.words
-            .get(key)
-            .and_then(|word| word.get(language))
+        let Some(word) = self.words.get(key) else {
+            self.unknown_words
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(key.to_owned());
+            return key.to_owned();
+        };
+        word.get(language)
             .cloned()
             .unwrap_or_else(|| key.to_owned())
     }
 
-    /// A problem for every word that some language lacks.
+    /// A problem for every word that some language lacks, or that was asked for and is in none.
     pub fn missing_words(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let unknown = self
+            .unknown_words
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut problems: Vec<Problem> = unknown
+            .iter()
+            .map(|key| {
+                Problem::new(
+                    "theme/words.toml",
+                    0,
+                    format!("has no word `{key}`, which the site shows"),
+                    format!("add [{key}] with a word for each language"),
+                )
+            })
+            .collect();
         for (key, word) in &self.words {
             for language in &self.languages {
                 if !word.contains_key(&language.code) {

@@ -465,6 +465,17 @@ fn a_term_or_a_word_that_lacks_a_language_is_found() {
 }
 
 #[test]
+fn a_word_that_the_site_shows_and_no_language_has_is_found() {
+    let book = Book::new();
+    book.change("theme/words.toml", "[tested]", "[testet]");
+    book.assert_finding(
+        "theme/words.toml",
+        "has no word `tested`, which the site shows",
+        "add [tested]",
+    );
+}
+
+#[test]
 fn an_rfc_that_points_outside_of_the_table_is_found() {
     let book = Book::new();
     book.change(

@@ -193,7 +193,10 @@ mod tests {
             ("after 1.02 s (1,024.5 ms)", "after TIME (TIME)"),
             ("process 812 is the client", "process PID is the client"),
             ("200 bytes, 3 sends", "200 bytes, 3 sends"),
-            ("   12 µs  client\n 1012 µs  server", "TIME client\nTIME server"),
+            (
+                "   12 µs  client\n 1012 µs  server",
+                "TIME client\nTIME server",
+            ),
             ("    indented   twice  ", "    indented twice"),
         ] {
             assert_eq!(normalise(text), expected);

@@ -1,11 +1,12 @@
 //! What the page says about clients and servers, on real sockets.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use record::What;
+use socket2::{Domain, Socket, Type};
 use testkit::{Program, Server, listing, peer};
 
 /// The first time that a lost request for a connection is sent again (RFC 6298 §2.1).
@@ -206,9 +207,13 @@ fn a_client_that_breaks_off_does_not_disturb_the_others() {
     assert_eq!(Client::of(&server).ask("STOCK tea"), "OK 12\n");
 }
 
-/// A port that was the kernel's to give and on which no one listens any more.
-fn closed_port() -> io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
+/// A port that is ours, so that no other program comes to listen on it, and on which no one does.
+fn closed_port() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
 }
 
 #[test]
@@ -216,7 +221,7 @@ fn a_closed_port_refuses_at_once() {
     // Were no answer sent, connect() would wait at least until it asks again.
     let fastest = (0..5)
         .map(|_| {
-            let address = closed_port().unwrap();
+            let (_held, address) = closed_port();
             let start = Instant::now();
             let refusal = TcpStream::connect(address).unwrap_err();
             assert_eq!(refusal.kind(), ErrorKind::ConnectionRefused);

@@ -58,6 +58,10 @@ mod linux {
     /// after a second.
     const DEADLINE: Duration = Duration::from_secs(20);
 
+    /// The two ends' places in the figure.
+    const CLIENT: usize = 0;
+    const SERVER: usize = 1;
+
     /// What takes the place of a state where the kernel holds nothing.
     const NOTHING: &str = "–";
 
@@ -102,6 +106,7 @@ mod linux {
 
         let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         client.set_nonblocking(true)?;
+        let connecting = life.now();
         match client.connect(&server_at.into()) {
             // EINPROGRESS: the request is on its way and the call does not wait for its answer.
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
@@ -112,7 +117,6 @@ mod linux {
         let client_at = client.local_addr()?;
         // ANCHOR_END: syn-sent
         life.client_at(client_at);
-        let connecting = life.now();
         life.step(
             "client: `connect()`",
             Some(State::SynSent),
@@ -133,14 +137,8 @@ mod linux {
              try, and is answered: for the client the connection stands. The server's kernel\n\
              waits for the first byte, because TCP_DEFER_ACCEPT tells it to.",
         )?;
-        life.arrow(
-            connecting,
-            stood,
-            0,
-            1,
-            "`connect()`",
-            "asks until it is answered",
-        );
+        let note = "asks until it is answered";
+        life.arrow(CLIENT, [connecting, stood], "`connect()`", note);
 
         // ANCHOR: established
         let wrote = life.now();
@@ -154,7 +152,7 @@ mod linux {
             "The first bytes are there, and the connection stands at both ends, though the\n\
              server's program has not been told yet.",
         )?;
-        life.arrow(wrote, arrived, 0, 1, "`hello`", "the first bytes");
+        life.arrow(CLIENT, [wrote, arrived], "`hello`", "the first bytes");
 
         let (mut server, _) = listener.accept()?;
         let mut hello = [0; 5];
@@ -180,23 +178,21 @@ mod linux {
         )?;
         expect_end(&mut server)?;
         life.arrow(
-            shut,
-            arrived,
-            0,
-            1,
+            CLIENT,
+            [shut, arrived],
             "`shutdown()`",
             "no more from the client",
         );
 
+        // ANCHOR: other-direction
         let answered = life.now();
         server.write_all(b"bye")?;
         let mut bye = [0; 3];
         client.read_exact(&mut bye)?;
+        // ANCHOR_END: other-direction
         life.arrow(
-            answered,
-            life.now(),
-            1,
-            0,
+            SERVER,
+            [answered, life.now()],
             "`bye`",
             "the other direction is still open",
         );
@@ -219,10 +215,8 @@ mod linux {
         )?;
         expect_end(&mut client)?;
         life.arrow(
-            closed,
-            arrived,
-            1,
-            0,
+            SERVER,
+            [closed, arrived],
             "`close()`",
             "no more from the server",
         );
@@ -246,8 +240,7 @@ mod linux {
             left.as_secs_f64()
         );
         println!(
-            "File descriptors: {} more while the connection stood, {} more now.
-",
+            "File descriptors: {} more while the connection stood, {} more now.\n",
             descriptors_during - descriptors_before,
             descriptors_after - descriptors_before
         );
@@ -373,7 +366,7 @@ mod linux {
 
         fn client_at(&mut self, address: SocketAddr) {
             self.client_at = address;
-            self.sequence.hosts[0].detail = Some(format!("`{address}`"));
+            self.sequence.hosts[CLIENT].detail = Some(format!("`{address}`"));
         }
 
         /// Waits until the listener is in a state, and tells of it.
@@ -383,7 +376,7 @@ mod linux {
             })?;
             self.tell(call, [None, Some(state)], why);
             // The listener goes on listening; the connection's own end begins with nothing.
-            self.last[1] = None;
+            self.last[SERVER] = None;
             Ok(())
         }
 
@@ -437,21 +430,13 @@ mod linux {
             at_us
         }
 
-        /// Records what one end did and what the other noticed of it.
-        fn arrow(
-            &mut self,
-            at_us: u64,
-            seen_us: u64,
-            from: usize,
-            to: usize,
-            label: &str,
-            note: &str,
-        ) {
+        /// Records what one end did and when the other noticed, in microseconds.
+        fn arrow(&mut self, from: usize, [at_us, seen_us]: [u64; 2], label: &str, note: &str) {
             self.sequence.events.push(Event {
                 at_us,
                 what: What::Message {
                     from,
-                    to,
+                    to: if from == CLIENT { SERVER } else { CLIENT },
                     label: label.to_owned(),
                     note: Some(note.to_owned()),
                     arrived_us: Some(seen_us),

@@ -160,9 +160,9 @@ fn two_services() -> io::Result<Sequence> {
     ];
     // ANCHOR_END: four-tuple
     println!(
-        "\nThe first and the third come from the same port, {port}. The kernel tells them apart by"
+        "\nThe first and the third both come from port {port}. The kernel tells them apart by all"
     );
-    println!("all four: both addresses and both ports. Hence 65,535 is no limit on connections.");
+    println!("four: both addresses and both ports. Hence 65,535 is no limit on connections.");
     drop(kept);
 
     let mut sequence = Sequence::new();
@@ -316,10 +316,13 @@ fn attempts() -> io::Result<Table> {
         TcpListener::bind((NOT_OURS, 0)),
         "no interface here has that address",
     );
-    let closed = TcpListener::bind((LOCALHOST, 0))?.local_addr()?;
+    // Bound, so that no one else comes to listen there, but without a listen() of its own.
+    let closed = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    closed.bind(&SocketAddr::from((LOCALHOST, 0)).into())?;
+    let client = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     attempts.note(
         "a connection to a port without a listener",
-        TcpStream::connect(closed),
+        client.connect(&closed.local_addr()?),
         "the kernel there says no, at once",
     );
     // ANCHOR_END: other-errors

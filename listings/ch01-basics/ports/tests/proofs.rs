@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::LazyLock;
 
 use record::What;
-use socket2::{Domain, Socket, Type};
 use testkit::{Program, Run, listing, peer};
 
 static RUN: LazyLock<Run> = LazyLock::new(|| {
@@ -82,6 +81,10 @@ fn one_client_port_carries_connections_to_two_services() {
 #[test]
 #[cfg(target_os = "linux")]
 fn one_client_port_carries_as_many_connections_as_there_are_services() {
+    use std::net::{SocketAddr, TcpStream};
+
+    use socket2::{Domain, Socket, Type};
+
     let services: Vec<TcpListener> = (0..20)
         .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
         .collect();

@@ -64,8 +64,11 @@ fn run() -> io::Result<()> {
     println!("\n4. State: the server starts anew, its client asks again on the same socket\n");
     let (udp_state, tcp_state) = transfer::server_starts_anew()?;
 
-    println!("\n5. Flow control: {} sends of {} bytes to a receiver that does not read\n",
-        flow::SENDS, flow::SEND_LEN);
+    println!(
+        "\n5. Flow control: {} sends of {} bytes each to a receiver that does not read\n",
+        flow::SENDS,
+        flow::SEND_LEN
+    );
     let flow = flow::no_one_reads()?;
     record.add("backpressure", flow.series);
 
@@ -79,7 +82,11 @@ fn run() -> io::Result<()> {
     .row(row("both ends send at once", direction, direction))
     .row(row("after the server starts anew", tcp_state, udp_state))
     .row(row("when no one reads", &flow.tcp, &flow.udp))
-    .row(row("congestion control", &flow.tcp_congestion, &flow.udp_congestion));
+    .row(row(
+        "congestion control",
+        &flow.tcp_congestion,
+        &flow.udp_congestion,
+    ));
     record.add("properties", properties);
     record.save()
 }
