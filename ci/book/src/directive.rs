@@ -16,7 +16,8 @@ use crate::listing::Listing;
 use crate::page::{Directive, Page};
 use crate::problem::{Problem, nearest};
 use crate::project::{Language, Project, Term};
-use crate::sync::{Standing, Texts};
+use crate::summary::Summary;
+use crate::sync::{Progress, Standing, Texts};
 
 /// The directives there are.
 const NAMES: &[&str] = &[
@@ -517,6 +518,23 @@ impl<'a> Resolver<'a> {
         html
     }
 
+    /// The pages that any language lists, in the order of the first that does.
+    fn reading_order(&self) -> Vec<String> {
+        let mut paths: Vec<String> = Vec::new();
+        for language in &self.project.languages {
+            // A summary that cannot be read has stopped the build before a page is resolved.
+            let Ok(summary) = Summary::load(self.project, language) else {
+                continue;
+            };
+            for entry in summary.pages() {
+                if !paths.contains(&entry.path) {
+                    paths.push(entry.path.clone());
+                }
+            }
+        }
+        paths
+    }
+
     /// `{{#status}}`: every page in every language.
     fn status(&self) -> String {
         let languages = &self.project.languages;
@@ -533,36 +551,32 @@ impl<'a> Resolver<'a> {
             );
         }
         html.push_str("</tr></thead><tbody>");
-        for status in self.texts.status(languages) {
-            let title = self
-                .texts
-                .page(&self.language.code, &status.path)
-                .or_else(|| {
-                    languages
-                        .iter()
-                        .find_map(|language| self.texts.page(&language.code, &status.path))
-                })
+        for path in self.reading_order() {
+            let title = languages
+                .iter()
+                .filter(|language| language.code == self.language.code)
+                .chain(languages)
+                .find_map(|language| self.texts.page(&language.code, &path))
                 .map(Page::title)
                 .unwrap_or_default();
             let _ = write!(
                 html,
                 "<tr><th scope=\"row\"><a href=\"{}\">{}</a></th>",
-                escape(&status.path),
+                escape(&path),
                 escape(title)
             );
-            for (language, stale) in status.stale {
-                let (class, text) = match stale {
-                    None => ("missing", self.word("status-missing")),
-                    Some(0) => ("fresh", self.word("status-fresh")),
-                    Some(n) => (
+            for language in languages {
+                let (class, word) = match self.texts.progress(&language.code, &path) {
+                    Progress::Missing => ("missing", self.word("status-missing")),
+                    Progress::Stale(sections) => (
                         "stale",
-                        self.word("status-stale").replace("{}", &n.to_string()),
+                        self.word("status-stale")
+                            .replace("{count}", &sections.to_string()),
                     ),
+                    Progress::Unreviewed => ("unreviewed", self.word("status-unreviewed")),
+                    Progress::InStep => ("fresh", self.word("status-fresh")),
                 };
-                let _ = write!(
-                    html,
-                    "<td class=\"status-{class}\" data-language=\"{language}\">{text}</td>"
-                );
+                let _ = write!(html, "<td class=\"status-{class}\">{word}</td>");
             }
             html.push_str("</tr>");
         }

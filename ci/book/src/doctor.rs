@@ -55,6 +55,7 @@ pub fn examine() -> Vec<Ability> {
                     "ip",
                     "link",
                     "add",
+                    "name",
                     "a",
                     "type",
                     "veth",
@@ -162,36 +163,41 @@ fn tun() -> Result<String, String> {
     }
 }
 
-/// io_uring as the kernel reports it, without setting a ring up.
+/// A ring is set up, asked for its operations, and let go.
+#[cfg(target_os = "linux")]
 fn io_uring() -> Result<String, String> {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map_while(|part| part.parse::<u32>().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version < (5, 19) {
-        return Err(format!("Linux {}.{} is too old", version.0, version.1));
+    use io_uring::{IoUring, Probe, opcode};
+
+    let refused = |error: std::io::Error| format!("a ring cannot be set up: {error}");
+    let ring = IoUring::new(2).map_err(refused)?;
+    let mut probe = Probe::new();
+    ring.submitter()
+        .register_probe(&mut probe)
+        .map_err(refused)?;
+    let operations: Vec<&str> = [
+        ("accept", opcode::Accept::CODE),
+        ("receive", opcode::Recv::CODE),
+        ("provided buffers", opcode::ProvideBuffers::CODE),
+        ("splice", opcode::Splice::CODE),
+        ("cancel", opcode::AsyncCancel::CODE),
+        ("socket", opcode::Socket::CODE),
+        ("zero-copy send", opcode::SendZc::CODE),
+    ]
+    .into_iter()
+    .filter(|(_, code)| probe.is_supported(*code))
+    .map(|(name, _)| name)
+    .collect();
+    // `socket` came with the kernel that has multishot accept, which has no code of its own.
+    if operations.contains(&"socket") {
+        Ok(operations.join(", "))
+    } else {
+        Err(format!("too old: {} only", operations.join(", ")))
     }
-    // 0: everyone may; 1: only processes with a capability; 2: nobody. Absent before Linux 6.6.
-    match fs::read_to_string("/proc/sys/kernel/io_uring_disabled") {
-        Ok(disabled) if disabled.trim() != "0" => {
-            Err(format!("kernel.io_uring_disabled is {}", disabled.trim()))
-        }
-        _ => {
-            let symbols = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
-            if !symbols.is_empty() && !symbols.contains("io_uring_setup") {
-                return Err("the kernel is built without it".to_owned());
-            }
-            Ok(format!(
-                "multishot accept{}, provided buffers",
-                if version >= (6, 0) {
-                    " and receive, zero-copy send"
-                } else {
-                    ""
-                }
-            ))
-        }
-    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn io_uring() -> Result<String, String> {
+    Err(format!("this is {}", std::env::consts::OS))
 }
 
 fn find(program: &str) -> Option<String> {

@@ -37,13 +37,13 @@ pub struct Heading {
 
 /// Reads a page.
 pub fn read(html: &str) -> Contents {
-    let mut queue = BufferQueue::default();
+    let queue = BufferQueue::default();
     let bytes: ByteTendril = html.as_bytes().into();
     if let Ok(text) = bytes.try_reinterpret() {
         queue.push_back(text);
     }
     let tokenizer = Tokenizer::new(Reader::default(), TokenizerOpts::default());
-    while let TokenizerResult::Script(()) = tokenizer.feed(&mut queue) {}
+    while let TokenizerResult::Script(()) = tokenizer.feed(&queue) {}
     tokenizer.end();
     let mut state = tokenizer.sink.state.into_inner();
     state.contents.text = squeeze(&state.contents.text);

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::page::{Page, Section};
 use crate::problem::{Problem, Problems, nearest};
-use crate::project::{Language, Project};
+use crate::project::Project;
 
 /// Where the digests are kept.
 pub const LOCK_FILE: &str = "src/sync.lock";
@@ -228,37 +228,41 @@ impl Texts {
     }
 }
 
-/// The state of each page in each language, for the status page.
-pub struct Status {
-    /// The page's path.
-    pub path: String,
-    /// By language: `None` where the page is missing, else how many of its sections are stale.
-    pub stale: Vec<(String, Option<usize>)>,
+/// How far a language has come with a page, for the status page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// There is no such page.
+    Missing,
+    /// So many sections are stale.
+    Stale(usize),
+    /// Nothing is stale, but not every section was reviewed beside the other languages as it is.
+    Unreviewed,
+    /// Reviewed, and in step.
+    InStep,
 }
 
 impl Texts {
-    /// How every page stands in every language, in the order of their paths.
-    pub fn status(&self, languages: &[Language]) -> Vec<Status> {
-        self.paths()
-            .into_iter()
-            .map(|path| Status {
-                path: path.to_owned(),
-                stale: languages
-                    .iter()
-                    .map(|language| {
-                        let stale = self.page(&language.code, path).map(|page| {
-                            page.sections()
-                                .iter()
-                                .filter(|section| {
-                                    matches!(self.standing(page, section), Standing::Stale { .. })
-                                })
-                                .count()
-                        });
-                        (language.code.clone(), stale)
-                    })
-                    .collect(),
-            })
-            .collect()
+    /// How far a language has come with a page.
+    pub fn progress(&self, language: &str, path: &str) -> Progress {
+        let Some(page) = self.page(language, path) else {
+            return Progress::Missing;
+        };
+        let standings: Vec<Standing> = page
+            .sections()
+            .iter()
+            .map(|section| self.standing(page, section))
+            .collect();
+        let stale = standings
+            .iter()
+            .filter(|standing| matches!(standing, Standing::Stale { .. }))
+            .count();
+        if stale > 0 {
+            Progress::Stale(stale)
+        } else if standings.iter().all(|s| *s == Standing::InStep) {
+            Progress::InStep
+        } else {
+            Progress::Unreviewed
+        }
     }
 }
 
@@ -342,6 +346,7 @@ mod tests {
     fn a_section_is_new_until_it_is_reviewed_and_then_in_step() {
         let mut texts = texts(KO, EN);
         assert_eq!(standings(&texts, "ko"), [Standing::New, Standing::New]);
+        assert_eq!(texts.progress("ko", "a.md"), Progress::Unreviewed);
         texts.lock = reviewed(KO, EN);
         assert_eq!(
             standings(&texts, "ko"),

@@ -21,8 +21,6 @@ const BOTTOM: f64 = 46.0;
 const TICK: f64 = 12.0;
 const NAME: f64 = 13.0;
 const MARKER: f64 = 4.0;
-/// The plot's width from which on figure.css takes the page for wide.
-const WIDE: f64 = 540.0;
 /// Markers of one line keep so far apart where the plot is narrowest, that the dashes between them
 /// are to be seen.
 const MARKER_DISTANCE: f64 = 30.0;

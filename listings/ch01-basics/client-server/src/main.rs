@@ -187,7 +187,7 @@ fn serve(address: SocketAddr) -> io::Result<()> {
         address.ip(),
         address.port()
     );
-    println!("and type:  STOCK tea    TAKE tea 3    (end with Ctrl-D; stop the shop with Ctrl-C)");
+    println!("and type:  STOCK tea    TAKE tea 3    (Ctrl-C ends either of them)");
 
     let shop = Shop::open();
     // ANCHOR: workers
@@ -278,10 +278,8 @@ fn show() -> io::Result<()> {
     let took = before.elapsed();
     // ANCHOR_END: refused
     let refusal = refusal.ok_or_else(|| io::Error::other("someone else listens there by now"))?;
-    println!(
-        "\nThe first request may leave before accept() has returned: the connection is the kernel's"
-    );
-    println!("work, and accept() only hands it to the program.");
+    println!("\nThe first request may leave before accept() has returned: the connection is the");
+    println!("kernel's work, and accept() only hands it to the program.");
 
     println!("\nThe server is gone. The client connects to {address} once more:");
     println!("{refusal}, after {} µs.", took.as_micros());

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::LazyLock;
 use std::thread;
@@ -184,6 +184,57 @@ fn a_reset_leaves_nothing_at_either_end() {
     wait_until_gone(remote, local);
     wait_until_gone(local, remote);
     drop(server);
+}
+
+#[test]
+fn the_connection_stands_before_accept_is_called() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (at_client, at_server) = ends(&client);
+    wait_for_state(at_client, at_server, State::Established);
+    wait_for_state(at_server, at_client, State::Established);
+    // Even bytes arrive, and are kept until someone takes the connection.
+    client.write_all(&[7; 1_000]).unwrap();
+    wait_for("1,000 bytes at the other end", || {
+        let entry = find(at_server, at_client).unwrap().unwrap();
+        (entry.waiting == 1_000).then_some(())
+    });
+    let (mut server, from) = listener.accept().unwrap();
+    assert_eq!(from, at_client);
+    let mut arrived = [0; 1_000];
+    server.read_exact(&mut arrived).unwrap();
+    assert_eq!(arrived, [7; 1_000]);
+}
+
+#[test]
+fn closing_with_bytes_unread_is_a_reset() {
+    let (mut client, server, _listener) = connection();
+    let (at_client, at_server) = ends(&client);
+    client.write_all(b"unread").unwrap();
+    wait_for("six bytes at the other end", || {
+        let entry = find(at_server, at_client).unwrap().unwrap();
+        (entry.waiting == 6).then_some(())
+    });
+    drop(server);
+    let error = client.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    wait_until_gone(at_server, at_client);
+    wait_until_gone(at_client, at_server);
+}
+
+#[test]
+fn keepalive_is_off_unless_a_program_asks_for_it() {
+    let (client, server, _listener) = connection();
+    for end in [&client, &server] {
+        assert!(!socket2::SockRef::from(end).keepalive().unwrap());
+        let (local, remote) = ends(end);
+        assert_eq!(find(local, remote).unwrap().unwrap().timer, None);
+    }
+    let option = socket2::SockRef::from(&client);
+    option.set_keepalive(true).unwrap();
+    let (local, remote) = ends(&client);
+    let probe = find(local, remote).unwrap().unwrap().timer.unwrap();
+    assert!(probe > Duration::from_secs(1), "{probe:?}");
 }
 
 #[test]

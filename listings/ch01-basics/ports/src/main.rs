@@ -23,7 +23,6 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Instant;
 
-use nix::errno::Errno;
 use record::{Column, Event, Fate, Record, Sequence, Table, What};
 use socket2::{Domain, Socket, Type};
 
@@ -108,7 +107,7 @@ fn connect_from(port: u16, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     // Two sockets on one port: allowed, as long as both say so and no other listens there.
     socket.set_reuse_address(true)?;
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(all(unix, not(target_os = "linux")))]
     socket.set_reuse_port(true)?;
     socket.bind(&SocketAddr::from((LOCALHOST, port)).into())?;
     socket.connect(&to.into())?;
@@ -242,6 +241,16 @@ fn chosen_by_the_kernel() -> io::Result<()> {
     Ok(())
 }
 
+/// The C name of an error, such as `EADDRINUSE`.
+fn errno(error: &io::Error) -> Option<String> {
+    let number = error.raw_os_error()?;
+    #[cfg(unix)]
+    let name = format!("{:?}", nix::errno::Errno::from_raw(number));
+    #[cfg(not(unix))]
+    let name = number.to_string();
+    Some(name)
+}
+
 /// How an attempt went, for people and for the figure.
 struct Attempts(Table);
 
@@ -252,10 +261,7 @@ impl Attempts {
             Ok(_) => ("works".to_owned(), "–".to_owned()),
             Err(error) => (
                 format!("`{:?}`", error.kind()),
-                match error.raw_os_error() {
-                    Some(number) => format!("`{:?}`", Errno::from_raw(number)),
-                    None => "–".to_owned(),
-                },
+                errno(&error).map_or("–".to_owned(), |errno| format!("`{errno}`")),
             ),
         };
         let plain = |text: &str| text.replace('`', "");
