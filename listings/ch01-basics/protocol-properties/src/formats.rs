@@ -167,21 +167,27 @@ fn fields_of(bytes: &[u8], at: usize, names: &[Named]) -> io::Result<Vec<Field>>
     Ok(fields)
 }
 
-/// The tag in front of a value: here always one byte, as field numbers below 16 have.
+/// The tag in front of a value: here always one byte, as field numbers below 16 have. The first
+/// one shows its bits; the others are made alike.
 fn tag_field(at: usize, number: u64, wire_type: u64) -> Field {
-    Field::bytes("tag", at, 1).fields([
-        Field::bits("more", at * 8, 1)
+    let follows = match wire_type {
+        0 => "a varint follows",
+        _ => "a length follows, and as many bytes",
+    };
+    let tag = Field::bytes("tag", at, 1).value(format!("field `{number}`"));
+    if at > 0 {
+        return tag.note(follows);
+    }
+    tag.fields([
+        Field::bits("more", 0, 1)
             .value("`0`")
             .note("the tag ends with this byte"),
-        Field::bits("field number", at * 8 + 1, 4)
+        Field::bits("field number", 1, 4)
             .value(format!("`{number}`"))
             .note("stands for the field's name"),
-        Field::bits("wire type", at * 8 + 5, 3)
+        Field::bits("wire type", 5, 3)
             .value(format!("`{wire_type}`"))
-            .note(match wire_type {
-                0 => "a varint follows",
-                _ => "a length follows, and as many bytes",
-            }),
+            .note(follows),
     ])
 }
 
