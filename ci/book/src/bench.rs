@@ -19,7 +19,7 @@ use crate::site;
 /// Runs of each measurement; the median counts.
 const RUNS: usize = 7;
 
-/// How many times over the book's chapters stand in it, to see whether building stays linear.
+/// How many times over the book stands in itself, to see whether building stays linear.
 const COPIES: [usize; 3] = [1, 4, 16];
 
 /// The page that is weighed: one of a chapter, with listings and figures.
@@ -87,7 +87,7 @@ fn site_measures(project: &Project, work: &Path) -> Result<()> {
         let each = time.as_secs_f64() * 1e3 / pages as f64;
         let first = *first.get_or_insert(each);
         say(
-            &format!("chapters ×{copies}"),
+            &format!("the book ×{copies}"),
             &milliseconds(time),
             &format!(
                 "{each:.2} ms a page, {:.2} of ×1, bar 1.15; {pages} pages",
@@ -217,7 +217,7 @@ fn median<T>(mut run: impl FnMut() -> Result<T>) -> Result<(Duration, T)> {
     }
 }
 
-/// The book, its chapters `copies` times over.
+/// The book, all its pages `copies` times over.
 fn copy_book(project: &Project, root: &Path, copies: usize) -> Result<()> {
     for part in [
         "book.toml",
@@ -229,49 +229,23 @@ fn copy_book(project: &Project, root: &Path, copies: usize) -> Result<()> {
         copy(&project.root.join(part), &root.join(part))?;
     }
     for language in &project.languages {
+        let original = project.root.join(&language.src);
         let src = root.join(&language.src);
-        let chapters: Vec<String> = fs::read_dir(&src)?
-            .flatten()
-            .filter(|entry| entry.path().is_dir())
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect();
-        for chapter in &chapters {
-            for n in 1..copies {
-                copy(&src.join(chapter), &src.join(format!("{chapter}-copy-{n}")))?;
+        let summary = fs::read_to_string(original.join("SUMMARY.md"))?;
+        let mut whole = summary.clone();
+        for n in 1..copies {
+            copy(&original, &src.join(format!("copy-{n}")))?;
+            fs::remove_file(src.join(format!("copy-{n}/SUMMARY.md")))?;
+            // What follows the chapters may not be followed by chapters: all are suffixes here.
+            for line in summary.lines().filter(|line| line.contains("](")) {
+                let line = line.trim_start().trim_start_matches("- ");
+                whole.push_str(&line.replacen("](", &format!("](copy-{n}/"), 1));
+                whole.push('\n');
             }
         }
-        let file = src.join("SUMMARY.md");
-        fs::write(&file, copy_chapters(&fs::read_to_string(&file)?, copies))?;
+        fs::write(src.join("SUMMARY.md"), whole)?;
     }
     Ok(())
-}
-
-/// A summary in which each chapter, with its pages, is followed by its copies.
-fn copy_chapters(summary: &str, copies: usize) -> String {
-    let mut text = String::new();
-    let mut chapter: Vec<&str> = Vec::new();
-    let flush = |chapter: &mut Vec<&str>, text: &mut String| {
-        for n in 1..copies {
-            for line in chapter.iter() {
-                text.push_str(&line.replacen('/', &format!("-copy-{n}/"), 1));
-                text.push('\n');
-            }
-        }
-        chapter.clear();
-    };
-    for line in summary.lines() {
-        let is_page = line.trim_start().starts_with("- ");
-        if !is_page || !line.starts_with(' ') {
-            flush(&mut chapter, &mut text);
-        }
-        text.push_str(line);
-        text.push('\n');
-        if is_page {
-            chapter.push(line);
-        }
-    }
-    flush(&mut chapter, &mut text);
-    text
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
@@ -289,29 +263,4 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
         fs::copy(from, to)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_chapters_copies_follow_it_with_their_pages() {
-        let summary = "[A](index.md)\n\n- [One](ch01/index.md)\n  - [P](ch01/p.md)\n- [Two](ch02/index.md)\n\n[Z](z.md)\n";
-        let copied = copy_chapters(summary, 2);
-        let lines: Vec<&str> = copied.lines().filter(|line| !line.is_empty()).collect();
-        assert_eq!(
-            lines,
-            [
-                "[A](index.md)",
-                "- [One](ch01/index.md)",
-                "  - [P](ch01/p.md)",
-                "- [One](ch01-copy-1/index.md)",
-                "  - [P](ch01-copy-1/p.md)",
-                "- [Two](ch02/index.md)",
-                "- [Two](ch02-copy-1/index.md)",
-                "[Z](z.md)",
-            ]
-        );
-    }
 }

@@ -60,7 +60,7 @@ pub fn stand_in(project: &Project, texts: &Texts, language: &Language, page: &Pa
         .first()
         .map_or(0..0, |section| section.range.start..section.body);
     let notice = format!(
-        "<aside class=\"notice notice-missing\"><p>{}</p></aside>",
+        "<div class=\"notice notice-missing\" role=\"note\"><p>{}</p></div>",
         escape(&project.word("missing-page", &language.code))
     );
     let body = resolver.part(page, head.end..page.text.len());

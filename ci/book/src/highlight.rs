@@ -1,6 +1,7 @@
 //! Colours code when the book is built, so that no page needs a script for it.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use syntect::parsing::{ParseState, Scope, ScopeStack, SyntaxReference, SyntaxSet};
 
@@ -40,15 +41,24 @@ const CLASSES: &[(&str, &str)] = &[
 ///
 /// `console` is a shell session: what follows `$ ` is a command, the rest is its output.
 /// A language that is not known, or `text`, is escaped only.
-pub fn highlight(code: &str, language: &str) -> String {
-    let code = code.trim_end_matches('\n');
-    if language == "console" {
-        return console(code);
+pub fn highlight(code: &str, language: &str) -> Arc<str> {
+    /// Languages show the same code, and `serve` builds the same pages again and again.
+    static DONE: Mutex<BTreeMap<(String, String), Arc<str>>> = Mutex::new(BTreeMap::new());
+
+    let key = (language.to_owned(), code.trim_end_matches('\n').to_owned());
+    let done = || DONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(html) = done().get(&key) {
+        return Arc::clone(html);
     }
-    match syntax(language) {
-        Some(syntax) => tokens(code, syntax),
-        None => escape(code),
+    let code = key.1.as_str();
+    let html: Arc<str> = match (language, syntax(language)) {
+        ("console", _) => console(code),
+        (_, Some(syntax)) => tokens(code, syntax),
+        (_, None) => escape(code),
     }
+    .into();
+    done().insert(key, Arc::clone(&html));
+    html
 }
 
 /// Text for an HTML text node or a quoted attribute.
@@ -202,7 +212,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_escaped() {
         assert_eq!(
-            highlight("<script>\"&", "nonsense"),
+            &*highlight("<script>\"&", "nonsense"),
             "&lt;script&gt;&quot;&amp;"
         );
     }

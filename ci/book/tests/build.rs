@@ -233,6 +233,19 @@ fn alerts_have_titles_in_the_pages_language() {
 }
 
 #[test]
+fn tables_say_what_their_heads_head_and_an_empty_corner_heads_nothing() {
+    let book = Book::new();
+    for page in [KO, EN] {
+        let text = book.read(page);
+        book.write(page, format!("{text}\n| | c |\n|---|---|\n| 1 | 2 |\n"));
+    }
+    book.build();
+    let page = book.page("ko/ch01-basics/ports.html");
+    assert!(page.contains("<td></td><th scope=\"col\">c</th>"), "{page}");
+    assert!(!page.contains("<th></th>"), "{page}");
+}
+
+#[test]
 fn code_in_a_list_and_in_a_quotation_stays_there() {
     let book = Book::new();
     book.write(

@@ -80,6 +80,11 @@ impl<'a> Shell<'a> {
             &format!("data-search=\"{up}{}\"", self.search_name),
             1,
         );
+        // Markdown's tables have their heads on top only; an empty corner heads nothing.
+        html = html
+            .replace("<th></th>", "<td></td>")
+            .replace("<th>", "<th scope=\"col\">")
+            .replace("<th style=", "<th scope=\"col\" style=");
         for (title, key) in ALERTS {
             let word = self.word(key);
             if word != title {
