@@ -15,6 +15,7 @@ use crate::check;
 use crate::html;
 use crate::project::Project;
 use crate::site;
+use crate::terminal::say;
 
 /// Runs of each measurement; the median counts.
 const RUNS: usize = 7;
@@ -51,8 +52,8 @@ pub fn bench(project: &Project, what: &str) -> Result<()> {
     result
 }
 
-fn say(what: &str, value: &str, bar: &str) {
-    println!("{what:<34} {value:>12}   {bar}");
+fn report(what: &str, value: &str, bar: &str) {
+    say(format_args!("{what:<34} {value:>12}   {bar}"));
 }
 
 fn site_measures(project: &Project, work: &Path) -> Result<()> {
@@ -65,7 +66,7 @@ fn site_measures(project: &Project, work: &Path) -> Result<()> {
     };
     let (time, pages) = median(|| build(&project.root))?;
     let milliseconds = |time: Duration| format!("{} ms", time.as_millis());
-    say(
+    report(
         "full build, which is a save's too",
         &milliseconds(time),
         &format!("bar 1500 ms, for a save 1000 ms; {pages} pages"),
@@ -73,7 +74,7 @@ fn site_measures(project: &Project, work: &Path) -> Result<()> {
     weigh(&out)?;
 
     let (time, findings) = median(|| Ok(check::check(&Project::load(&project.root)?)?.findings))?;
-    say(
+    report(
         "check",
         &milliseconds(time),
         &format!("bar 2000 ms; {} findings", findings.len()),
@@ -86,7 +87,7 @@ fn site_measures(project: &Project, work: &Path) -> Result<()> {
         let (time, pages) = median(|| build(&root))?;
         let each = time.as_secs_f64() * 1e3 / pages as f64;
         let first = *first.get_or_insert(each);
-        say(
+        report(
             &format!("the book ×{copies}"),
             &milliseconds(time),
             &format!(
@@ -114,7 +115,7 @@ fn weigh(out: &Path) -> Result<()> {
             requests += 1;
         }
     }
-    say(
+    report(
         "chapter page, gzip",
         &format!("{:.1} KB", bytes as f64 / 1e3),
         &format!("bar 150 KB; {requests} requests, bar 12 ({WEIGHED})"),
@@ -157,7 +158,7 @@ fn cold_start(project: &Project, work: &Path) -> Result<()> {
     let result = first_page(&mut server);
     end(&mut server);
     let page = result?;
-    say(
+    report(
         "fresh clone to served page",
         &format!("{:.0} s", begun.elapsed().as_secs_f64()),
         &format!("bar 180 s, downloads included; {} bytes", page.len()),

@@ -27,5 +27,6 @@ pub mod serve;
 pub mod site;
 pub mod summary;
 pub mod sync;
+pub mod terminal;
 pub mod theme;
 mod warnings;

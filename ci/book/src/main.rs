@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use book::project::Project;
 use book::sync::Texts;
+use book::terminal::say;
 use book::{bench, check, doctor, list, new, preprocess, recording, serve, site};
 use clap::{Parser, Subcommand};
 
@@ -109,18 +110,22 @@ fn run(command: Command) -> Result<ExitCode> {
             let project = Project::here()?;
             let base_url = base_url.unwrap_or_else(|| site::default_base_url(&project));
             let site = site::build(&project, &out, &base_url)?;
-            println!("built {} pages in {}", site.pages.len(), out.display());
+            say(format_args!(
+                "built {} pages in {}",
+                site.pages.len(),
+                out.display()
+            ));
         }
         Command::Check => {
             let report = check::check(&Project::here()?)?;
             for finding in &report.findings {
-                println!("{finding}");
+                say(format_args!("{finding}"));
             }
-            println!(
+            say(format_args!(
                 "check: {} pages, {} findings",
                 report.pages,
                 report.findings.len()
-            );
+            ));
             if !report.findings.is_empty() {
                 return Ok(ExitCode::FAILURE);
             }
@@ -131,16 +136,18 @@ fn run(command: Command) -> Result<ExitCode> {
             let mut texts = Texts::load(&project)?;
             for page in pages {
                 let sections = texts.sync(&project.root, &page)?;
-                println!("{page}: {sections} sections in step");
+                say(format_args!("{page}: {sections} sections in step"));
             }
         }
-        Command::List => print!("{}", list::list(&Project::here()?)),
-        Command::Doctor => print!("{}", doctor::report(&Project::here()?)),
+        Command::List => say(list::list(&Project::here()?).trim_end()),
+        Command::Doctor => say(doctor::report(&Project::here()?).trim_end()),
         Command::New { place } => {
             let (dir, package) = new::new(&Project::here()?, &place)?;
-            println!("made {}", dir.display());
-            println!("next: write it, `cargo book record {package}`, and show it on a page:");
-            println!("      {{{{#listing {package}}}}}");
+            say(format_args!("made {}", dir.display()));
+            say(format_args!(
+                "next: write it, `cargo book record {package}`, and show it on a page:"
+            ));
+            say(format_args!("      {{{{#listing {package}}}}}"));
         }
         Command::Bench { what } => bench::bench(&Project::here()?, &what)?,
     }

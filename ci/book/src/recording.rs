@@ -12,6 +12,7 @@ use record::{Provenance, RECORD_VARIABLE, Record};
 use crate::listing::Listing;
 use crate::problem::nearest;
 use crate::project::Project;
+use crate::terminal::say;
 
 /// How long a listing may run. A reader is promised ten seconds; recording allows for a slow day.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -43,7 +44,7 @@ pub fn record(project: &Project, names: &[String]) -> Result<()> {
     for listing in listings {
         record_one(&project.root, listing, DEADLINE)
             .with_context(|| format!("{} was not recorded", listing.name))?;
-        println!("recorded {}", listing.name);
+        say(format_args!("recorded {}", listing.name));
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use crate::project::Project;
 use crate::site;
+use crate::terminal::say;
 
 /// The port that is tried first.
 pub const DEFAULT_PORT: u16 = 3000;
@@ -90,7 +91,7 @@ pub fn serve(root: &Path, address: IpAddr, port: Option<u16>) -> Result<()> {
         rebuild(root, &url, &shown);
         let _watcher = watch_files(root, &url, Arc::clone(&shown), tell)?;
 
-        println!("\n  {url}   Ctrl-C ends\n");
+        say(format_args!("\n  {url}   Ctrl-C ends\n"));
         let app = Router::new()
             .route(EVENTS_PATH, get(events))
             .fallback(get(file))
@@ -100,7 +101,7 @@ pub fn serve(root: &Path, address: IpAddr, port: Option<u16>) -> Result<()> {
             served = async { axum::serve(listener, app).await } => served?,
             signal = tokio::signal::ctrl_c() => {
                 signal?;
-                println!("\nstopped");
+                say(format_args!("\nstopped"));
             }
         }
         drop(cleanup);
@@ -123,7 +124,10 @@ async fn bind(address: IpAddr, port: Option<u16>) -> Result<TcpListener> {
         match TcpListener::bind(SocketAddr::new(address, port)).await {
             Ok(listener) => return Ok(listener),
             Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                println!("port {port} is taken, trying {}", port.saturating_add(1));
+                say(format_args!(
+                    "port {port} is taken, trying {}",
+                    port.saturating_add(1)
+                ));
             }
             Err(error) => {
                 return Err(error).with_context(|| {
@@ -147,7 +151,7 @@ fn rebuild(root: &Path, url: &str, shown: &RwLock<Shown>) {
         .err()
         .map(|error| format!("{error:#}"));
     match &error {
-        None => println!("built in {} ms", begun.elapsed().as_millis()),
+        None => say(format_args!("built in {} ms", begun.elapsed().as_millis())),
         Some(error) => eprintln!("\n{error}\n"),
     }
     let mut shown = shown

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use common::Book;
 
@@ -93,6 +93,21 @@ fn list_names_each_listing_with_its_command() {
         text(&output.stdout),
         "ch01-basics\n  cargo run -p basics-ports\n      Two services on one address\n"
     );
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let book = Book::new();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_book"))
+        .arg("list")
+        .current_dir(book.root())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[test]
