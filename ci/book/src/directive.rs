@@ -218,7 +218,7 @@ impl<'a> Resolver<'a> {
             .unwrap_or((arguments, ""));
         let listing = self.find_listing(name, page, line)?;
         if source.is_empty() {
-            return self.card(listing, page, line);
+            return Ok(self.card(listing));
         }
         let (path, anchor) = match source.trim().split_once(':') {
             Some((path, anchor)) => (path, Some(anchor)),
@@ -241,25 +241,14 @@ impl<'a> Resolver<'a> {
         ))
     }
 
-    fn card(&self, listing: &Listing, page: &Page, line: usize) -> Result<String, Problem> {
-        let Some(what) = listing
-            .what
-            .get(&self.language.code)
-            .filter(|what| !what.is_empty())
-        else {
-            return Err(Problem::new(
-                &page.file,
-                line,
-                format!(
-                    "listing `{}` does not say in `{}` what it shows",
-                    listing.name, self.language.code
-                ),
-                format!(
-                    "add `what.{} = \"…\"` under [package.metadata.book] in {}",
-                    self.language.code,
-                    listing.project_path("Cargo.toml")
-                ),
-            ));
+    /// What a listing shows, in English where it does not say so in the page's language.
+    fn card(&self, listing: &Listing) -> String {
+        let (what, lang) = match listing.what_in(&self.language.code) {
+            Some(what) => (what, String::new()),
+            None => (
+                listing.what_in("en").unwrap_or_default(),
+                " lang=\"en\"".to_owned(),
+            ),
         };
         let mut meta = format!(
             "<a href=\"{}/tree/main/{path}\">{path}</a>",
@@ -285,12 +274,12 @@ impl<'a> Resolver<'a> {
                 needs.join(", ")
             );
         }
-        Ok(format!(
-            "<aside class=\"listing\" aria-label=\"{label}\"><p class=\"listing-what\">{what}</p><p class=\"listing-run\"><code>{command}</code></p><p class=\"listing-meta\">{meta}</p></aside>",
+        format!(
+            "<aside class=\"listing\" aria-label=\"{label}\"><p class=\"listing-what\"{lang}>{what}</p><p class=\"listing-run\"><code>{command}</code></p><p class=\"listing-meta\">{meta}</p></aside>",
             label = escape(&listing.name),
             what = escape(what),
             command = escape(&listing.command()),
-        ))
+        )
     }
 
     /// `{{#output NAME}}`.

@@ -18,7 +18,7 @@ pub fn list(project: &Project) -> String {
             chapter = &listing.chapter;
             let _ = writeln!(text, "{chapter}");
         }
-        let what = listing.what.get("en").map_or("", String::as_str);
+        let what = listing.what_in("en").unwrap_or_default();
         let _ = writeln!(text, "  {}\n      {what}", listing.command());
         if !listing.needs.is_empty() {
             let _ = writeln!(text, "      needs {}", listing.needs.join(", "));

@@ -96,6 +96,12 @@ impl Listing {
         Ok(found)
     }
 
+    /// What it shows, in a language.
+    pub fn what_in(&self, language: &str) -> Option<&str> {
+        let what = self.what.get(language)?;
+        (!what.is_empty()).then_some(what)
+    }
+
     /// The command that a reader types.
     pub fn command(&self) -> String {
         format!("cargo run -p {}", self.name)

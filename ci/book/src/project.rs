@@ -164,8 +164,8 @@ impl Project {
         self.languages.iter().find(|language| language.code == code)
     }
 
-    /// A word of the site itself in a language. A word that is missing is given as its key, and
-    /// [`Self::missing_words`] reports it.
+    /// A word of the site itself in a language, or in another where it has none yet. One that no
+    /// language has is given as its key. [`Self::missing_words`] reports both.
     pub fn word(&self, key: &str, language: &str) -> String {
         let Some(word) = self.words.get(key) else {
             self.unknown_words
@@ -175,6 +175,8 @@ impl Project {
             return key.to_owned();
         };
         word.get(language)
+            .or_else(|| word.get("en"))
+            .or_else(|| word.values().next())
             .cloned()
             .unwrap_or_else(|| key.to_owned())
     }

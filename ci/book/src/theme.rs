@@ -48,11 +48,8 @@ fn copy(project: &Project, language: &Language, mode: Mode, from: &Path, to: &Pa
             let text = String::from_utf8(bytes)
                 .with_context(|| format!("{} is not UTF-8", path.display()))?;
             fill(&text, mode, &|key| {
-                project
-                    .words
-                    .get(key)
-                    .and_then(|word| word.get(&language.code))
-                    .cloned()
+                let known = project.words.contains_key(key);
+                known.then(|| project.word(key, &language.code))
             })
             .with_context(|| format!("in theme/{}", name.to_string_lossy()))?
             .into_bytes()

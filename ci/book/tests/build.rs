@@ -116,6 +116,29 @@ fn a_page_that_one_summary_lacks_is_there_in_that_language_too() {
 }
 
 #[test]
+fn a_folder_with_a_summary_is_a_language() {
+    let book = Book::new();
+    book.write("src/ja/SUMMARY.md", "[本](index.md)\n");
+    book.write("src/ja/index.md", "# 本 {#book}\n\nこんにちは。\n");
+    book.build();
+    assert!(book.page("ja/index.html").contains("こんにちは。"));
+    assert!(
+        book.page("ja/ch01-basics/ports.html")
+            .contains("notice-missing")
+    );
+    assert!(book.page("index.html").contains("href=\"ja/index.html\""));
+    assert!(
+        book.page("ko/index.html")
+            .contains("href=\"../ja/index.html\" hreflang=\"ja\"")
+    );
+    book.assert_finding(
+        "theme/words.toml",
+        "`skip` has no word in `ja`",
+        "under [skip]",
+    );
+}
+
+#[test]
 fn a_stale_section_shows_a_notice_and_the_newer_text() {
     let book = Book::new();
     book.change(EN, "So it is.", "So it is, measured anew.");

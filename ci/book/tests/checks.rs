@@ -314,8 +314,11 @@ fn a_picture_that_is_not_there_is_found() {
 fn html_that_does_not_close_is_found() {
     let book = Book::new();
     book.change(EN, "So it is.", "So <b>it is.");
-    let findings = book.findings().join("\n");
-    assert!(findings.contains("unclosed HTML tag `<b>`"), "{findings}");
+    book.assert_finding(
+        &format!("{EN}:15"),
+        "unclosed HTML tag `<b>`",
+        "close what is opened",
+    );
 }
 
 // Listings.
@@ -352,7 +355,7 @@ fn a_listing_without_output_tests_or_description_is_found() {
         "assert there",
     );
     book.assert_finding(
-        &format!("{KO}:5"),
+        "listings/ch01-basics/ports/Cargo.toml",
         "does not say in `ko` what it shows",
         "what.ko",
     );

@@ -15,6 +15,21 @@ pub fn check(project: &Project, texts: &Texts) -> Vec<Problem> {
     for listing in project.listings.values() {
         findings.extend(whole(listing));
         for language in &project.languages {
+            if listing.what_in(&language.code).is_none() {
+                let key = match language.code.as_str() {
+                    "en" => "description".to_owned(),
+                    code => format!("what.{code}"),
+                };
+                findings.push(Problem::new(
+                    listing.project_path("Cargo.toml"),
+                    0,
+                    format!(
+                        "listing `{}` does not say in `{}` what it shows",
+                        listing.name, language.code
+                    ),
+                    format!("add `{key} = \"…\"`"),
+                ));
+            }
             let shown = texts.pages.get(&language.code).is_some_and(|pages| {
                 pages.values().any(|page| {
                     page.directives.iter().any(|directive| {

@@ -316,17 +316,31 @@ impl<'a> Build<'a> {
             return Ok(());
         }
         let problems = warnings
-            .into_iter()
-            .map(|warning| {
-                Problem::new(
-                    &language.src,
-                    0,
-                    warning.replace('\n', " "),
-                    "mend the HTML in that page",
-                )
-            })
+            .iter()
+            .map(|warning| self.place_warning(language, warning))
             .collect();
         Err(Problems(problems).into())
+    }
+
+    /// mdBook's warning as a problem at its page, and at its tag's line as far as that can be told.
+    fn place_warning(&self, language: &Language, warning: &str) -> Problem {
+        let quoted: Vec<&str> = warning.split('`').skip(1).step_by(2).collect();
+        let path = quoted.iter().find(|name| name.ends_with(".md"));
+        let page = path.and_then(|path| self.texts.page(&language.code, path));
+        let (file, line) = match page {
+            Some(page) => {
+                let tag = quoted.first().map_or("", |tag| tag.trim_end_matches('>'));
+                let at = page.text.find(tag).filter(|_| tag.starts_with('<'));
+                (page.file.clone(), at.map_or(0, |at| page.line(at)))
+            }
+            None => (language.src.clone(), 0),
+        };
+        Problem::new(
+            file,
+            line,
+            warning.replace('\n', " "),
+            "close what is opened, and open what is closed",
+        )
     }
 
     /// Copies what pages refer to: the theme's files and the pictures beside the pages.
