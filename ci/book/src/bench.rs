@@ -72,6 +72,9 @@ fn site_measures(project: &Project, work: &Path) -> Result<()> {
         &format!("bar 1500 ms, for a save 1000 ms; {pages} pages"),
     );
     weigh(&out)?;
+    for language in &project.languages {
+        weigh_search(&out, &language.code)?;
+    }
 
     let (time, findings) = median(|| Ok(check::check(&Project::load(&project.root)?)?.findings))?;
     report(
@@ -80,19 +83,30 @@ fn site_measures(project: &Project, work: &Path) -> Result<()> {
         &format!("bar 2000 ms; {} findings", findings.len()),
     );
 
-    let mut first = None;
-    for copies in COPIES {
-        let root = work.join(format!("x{copies}"));
-        copy_book(project, &root, copies)?;
-        let (time, pages) = median(|| build(&root))?;
-        let each = time.as_secs_f64() * 1e3 / pages as f64;
-        let first = *first.get_or_insert(each);
+    // In turns, so that a machine that slows down meanwhile slows all sizes down alike.
+    let roots = COPIES.map(|copies| work.join(format!("x{copies}")));
+    for (root, copies) in roots.iter().zip(COPIES) {
+        copy_book(project, root, copies)?;
+    }
+    let mut times = COPIES.map(|_| Vec::new());
+    let mut pages = COPIES;
+    for _ in 0..RUNS {
+        for ((root, times), pages) in roots.iter().zip(&mut times).zip(&mut pages) {
+            let begun = Instant::now();
+            *pages = build(root)?;
+            times.push(begun.elapsed());
+        }
+    }
+    let each = |i: usize| middle(&times[i]).as_secs_f64() * 1e3 / pages[i] as f64;
+    for (i, copies) in COPIES.into_iter().enumerate() {
         report(
             &format!("the book ×{copies}"),
-            &milliseconds(time),
+            &milliseconds(middle(&times[i])),
             &format!(
-                "{each:.2} ms a page, {:.2} of ×1, bar 1.15; {pages} pages",
-                each / first
+                "{:.2} ms a page, {:.2} of ×1, bar 1.15; {} pages",
+                each(i),
+                each(i) / each(0),
+                pages[i]
             ),
         );
     }
@@ -120,6 +134,21 @@ fn weigh(out: &Path) -> Result<()> {
         &format!("{:.1} KB", bytes as f64 / 1e3),
         &format!("bar 150 KB; {requests} requests, bar 12 ({WEIGHED})"),
     );
+    Ok(())
+}
+
+/// What a reader's first search fetches beside the scripts.
+fn weigh_search(out: &Path, language: &str) -> Result<()> {
+    for entry in fs::read_dir(out.join(language))?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("search-") {
+            report(
+                &format!("search index in `{language}`, gzip"),
+                &format!("{:.1} KB", gzipped(&fs::read(entry.path())?)? as f64 / 1e3),
+                "bar 200 KB at 100 pages a language",
+            );
+        }
+    }
     Ok(())
 }
 
@@ -211,11 +240,16 @@ fn median<T>(mut run: impl FnMut() -> Result<T>) -> Result<(Duration, T)> {
         value = Some(run()?);
         times.push(begun.elapsed());
     }
-    times.sort();
     match value {
-        Some(value) => Ok((times[times.len() / 2], value)),
+        Some(value) => Ok((middle(&times), value)),
         None => bail!("nothing was run"),
     }
+}
+
+fn middle(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort();
+    times[times.len() / 2]
 }
 
 /// The book, all its pages `copies` times over.

@@ -249,8 +249,20 @@ fn links(page: &Page, section: &Section) -> Vec<(String, usize)> {
         .iter()
         .filter(|link| section.range.contains(&link.at))
         .filter(|link| !in_another_language(&link.to))
-        .map(|link| (format!("`{}`", link.to), link.at))
+        .map(|link| (format!("`{}`", without_language(&link.to)), link.at))
         .collect()
+}
+
+/// `CONTRIBUTING.ko.md` is `CONTRIBUTING.md` in another language.
+fn without_language(link: &str) -> String {
+    let (path, rest) = link.split_once(".md").unwrap_or((link, ""));
+    let language = path
+        .rsplit_once('.')
+        .filter(|(_, code)| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_lowercase()));
+    match language {
+        Some((stem, _)) if path.len() < link.len() => format!("{stem}.md{rest}"),
+        _ => link.to_owned(),
+    }
 }
 
 /// Encyclopaedias and manuals have a page for each language: such links need not be the same.
@@ -266,4 +278,21 @@ fn details(page: &Page, section: &Section) -> Vec<(String, usize)> {
         .filter(|at| section.range.contains(at))
         .map(|&at| ("a folded answer".to_owned(), at))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_in_another_language_is_the_same_file() {
+        for (link, same) in [
+            ("x/CONTRIBUTING.ko.md#two", "x/CONTRIBUTING.md#two"),
+            ("x/CONTRIBUTING.md", "x/CONTRIBUTING.md"),
+            ("https://example.org/", "https://example.org/"),
+            ("a.ko.html", "a.ko.html"),
+        ] {
+            assert_eq!(without_language(link), same);
+        }
+    }
 }

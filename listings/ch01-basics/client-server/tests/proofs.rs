@@ -119,20 +119,43 @@ fn requests_that_arrive_together_are_answered_in_their_order() {
 #[test]
 fn many_clients_at_once_get_each_their_own_answers() {
     let server = server();
-    // Twice as many as there are workers: the second half waits its turn.
     let goods = [
         ("tea", "OK 12\n"),
         ("coffee", "OK 7\n"),
         ("cups", "OK 30\n"),
     ];
+    let turns = |client: &mut Client, number: usize| {
+        let (item, answer) = goods[number % 3];
+        for _ in 0..20 {
+            assert_eq!(client.ask(&format!("STOCK {item}")), answer);
+        }
+    };
+    // As many as there are workers, and each has one: it was answered and has not left.
+    let mut served: Vec<Client> = (0..16).map(|_| Client::of(&server)).collect();
     thread::scope(|scope| {
-        for number in 0..32 {
-            let (server, (item, answer)) = (&server, goods[number % 3]);
+        for (number, client) in served.iter_mut().enumerate() {
+            scope.spawn(move || turns(client, number));
+        }
+    });
+    // As many again: they are connected and may speak, and wait for their turn.
+    let mut waiting: Vec<Client> = (0..16).map(|_| Client::of(&server)).collect();
+    for client in &mut waiting {
+        client.say("STOCK cups\n");
+    }
+    turns(&mut served[0], 0);
+    for client in &waiting {
+        let stream = client.0.get_ref();
+        stream.set_nonblocking(true).unwrap();
+        let unanswered = stream.peek(&mut [0]).unwrap_err();
+        assert_eq!(unanswered.kind(), ErrorKind::WouldBlock);
+        stream.set_nonblocking(false).unwrap();
+    }
+    drop(served);
+    thread::scope(|scope| {
+        for (number, client) in waiting.iter_mut().enumerate() {
             scope.spawn(move || {
-                let mut client = Client::of(server);
-                for _ in 0..20 {
-                    assert_eq!(client.ask(&format!("STOCK {item}")), answer);
-                }
+                assert_eq!(client.hear(), "OK 30\n");
+                turns(client, number);
             });
         }
     });
@@ -170,6 +193,8 @@ fn a_half_sent_request_is_not_carried_out() {
 fn a_request_in_pieces_is_one_request() {
     let server = server();
     let mut client = Client::of(&server);
+    // Else the kernel may wait and join the pieces.
+    client.0.get_ref().set_nodelay(true).unwrap();
     for piece in ["STO", "CK ", "te", "a", "\n"] {
         client.say(piece);
     }

@@ -44,13 +44,13 @@ pub struct Flow {
 pub fn no_one_reads() -> io::Result<Flow> {
     let (tcp_accepted, tcp, tcp_congestion) = over_tcp()?;
     println!();
-    let (udp_accepted, udp_kept, udp) = over_udp()?;
+    let (udp_accepted, udp_kept, udp, udp_congestion) = over_udp()?;
 
     println!("\n6. Congestion control\n");
     println!(
         "TCP  has it: the algorithm here is {tcp_congestion}. Chapter 5 measures what it does."
     );
-    println!("UDP  has none: it sends as fast as the program does.");
+    println!("UDP  has {udp_congestion}: it sends as fast as the program does.");
 
     let line = |name: &str, bytes: Vec<usize>| Line {
         name: name.to_owned(),
@@ -72,7 +72,7 @@ pub fn no_one_reads() -> io::Result<Flow> {
         tcp,
         udp,
         tcp_congestion: format!("`{tcp_congestion}`"),
-        udp_congestion: "none".to_owned(),
+        udp_congestion,
     })
 }
 
@@ -145,24 +145,29 @@ fn over_tcp() -> io::Result<(Vec<usize>, String, String)> {
     );
     println!("     none lost");
     let outcome = "the sender waits, nothing is lost".to_owned();
-    Ok((after_each, outcome, congestion_control(&sender)?))
+    let congestion = congestion_control(SockRef::from(&sender))
+        .ok_or_else(|| io::Error::other("a TCP without congestion control"))?;
+    Ok((after_each, outcome, congestion))
 }
 
+/// The name of a socket's congestion control; nothing where the kernel knows none for it.
 #[cfg(target_os = "linux")]
-fn congestion_control(stream: &TcpStream) -> io::Result<String> {
-    let name = SockRef::from(stream).tcp_congestion()?;
-    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-    Ok(String::from_utf8_lossy(name).into_owned())
+fn congestion_control(socket: SockRef<'_>) -> Option<String> {
+    let name = socket.tcp_congestion().ok()?;
+    let name = name.split(|byte| *byte == 0).next()?;
+    Some(String::from_utf8_lossy(name).into_owned())
 }
 
+/// Elsewhere it has no name that every system would tell.
 #[cfg(not(target_os = "linux"))]
-fn congestion_control(_: &TcpStream) -> io::Result<String> {
-    Ok("the system's".to_owned())
+fn congestion_control(socket: SockRef<'_>) -> Option<String> {
+    let of_tcp = socket.r#type().ok()? == Type::STREAM;
+    of_tcp.then(|| "the system's".to_owned())
 }
 
-/// How many bytes had been accepted after each send, how many of those were there to be read, and
-/// what that means.
-fn over_udp() -> io::Result<(Vec<usize>, Vec<usize>, String)> {
+/// How many bytes had been accepted after each send, how many of those were there to be read, what
+/// that means, and the name of the sender's congestion control, which is «none».
+fn over_udp() -> io::Result<(Vec<usize>, Vec<usize>, String, String)> {
     let receiver = UdpSocket::bind(ANY_PORT)?;
     SockRef::from(&receiver).set_recv_buffer_size(ROOM)?;
     let sender = UdpSocket::bind(ANY_PORT)?;
@@ -196,7 +201,9 @@ fn over_udp() -> io::Result<(Vec<usize>, Vec<usize>, String)> {
         Some(*kept)
     });
     let outcome = format!("`{lost}` of `{SENDS}` messages are lost, no one is told");
-    Ok((accepted, kept.collect(), outcome))
+    let congestion = congestion_control(SockRef::from(&sender));
+    let congestion = congestion.unwrap_or_else(|| "none".to_owned());
+    Ok((accepted, kept.collect(), outcome, congestion))
 }
 
 // ANCHOR: udp-reads

@@ -126,8 +126,8 @@ pub fn server_starts_anew() -> io::Result<(&'static str, &'static str)> {
     let address = listener.local_addr()?;
     let mut client = TcpStream::connect(address)?;
     client.set_read_timeout(Some(DEADLINE))?;
-    tcp_turn(&mut client, &listener)?;
-    drop(listener);
+    let connection = tcp_turn(&mut client, &listener)?;
+    drop((connection, listener)); // the server ends, and its kernel closes all that it had
     let listener = TcpListener::bind(address)?;
     if client.read(&mut [0])? != 0 {
         return Err(io::Error::other("the old connection still brings bytes"));
@@ -152,8 +152,8 @@ fn udp_turn(client: &UdpSocket, server: &UdpSocket) -> io::Result<()> {
     expect(&room[..length], b"me")
 }
 
-/// One question and its answer on a connection that is accepted for it, and closed after it.
-fn tcp_turn(client: &mut TcpStream, listener: &TcpListener) -> io::Result<()> {
+/// One question and its answer on a connection that is accepted for it; the server's end of it.
+fn tcp_turn(client: &mut TcpStream, listener: &TcpListener) -> io::Result<TcpStream> {
     let (mut server, _) = listener.accept()?;
     server.set_read_timeout(Some(DEADLINE))?;
     let (mut question, mut answer) = ([0; 4], [0; 2]);
@@ -161,7 +161,8 @@ fn tcp_turn(client: &mut TcpStream, listener: &TcpListener) -> io::Result<()> {
     server.read_exact(&mut question)?;
     server.write_all(b"me")?;
     client.read_exact(&mut answer)?;
-    expect(&answer, b"me")
+    expect(&answer, b"me")?;
+    Ok(server)
 }
 
 fn expect(heard: &[u8], expected: &[u8]) -> io::Result<()> {
