@@ -58,6 +58,7 @@ fn a_page_knows_its_language_its_address_and_the_other_languages() {
         "<link rel=\"canonical\" href=\"https://book.example/book/en/ch01-basics/ports.html\">",
         "hreflang=\"ko\" href=\"https://book.example/book/ko/ch01-basics/ports.html\">",
         "hreflang=\"x-default\"",
+        "<meta property=\"og:image\" content=\"https://book.example/book/en/card.png\">",
         "<meta name=\"description\" content=\"A port is a room&#39;s number. RFC 9293 §3.5\">",
         "href=\"../../ko/ch01-basics/ports.html\" hreflang=\"ko\" lang=\"ko\"",
         "aria-current=\"page\"",

@@ -9,10 +9,10 @@ use std::thread;
 /// The environment variable that names a file to which every skipped test adds a line.
 const SKIPS_VARIABLE: &str = "TESTKIT_SKIPS";
 
-/// Finds a program that a test drives a listing with, such as `curl`.
+/// Finds a program that a test drives a listing with, such as `nc`.
 ///
 /// ```
-/// let Some(curl) = testkit::peer("curl") else { return };
+/// let Some(nc) = testkit::peer("nc") else { return };
 /// ```
 ///
 /// Where it is missing, the test is [skipped](skip).

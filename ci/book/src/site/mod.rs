@@ -353,6 +353,9 @@ impl<'a> Build<'a> {
                 write(&out.join(&name), &fs::read(entry.path())?)?;
             }
         }
+        if let Some(card) = shell::card(self.project, language) {
+            write(&out.join(shell::CARD), &fs::read(card)?)?;
+        }
         let src = self.project.root.join(&language.src);
         copy_tree(&src, &out, &|path| {
             path.extension()

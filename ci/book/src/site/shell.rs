@@ -2,6 +2,7 @@
 //! and the words for search engines.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use crate::highlight::escape;
 use crate::html::Contents;
@@ -10,6 +11,9 @@ use crate::summary::{Entry, Summary};
 
 /// How long a description may be, in characters: what search engines show.
 const DESCRIPTION_MOST: usize = 160;
+
+/// The picture that stands for the book where a page is shared, in each language's folder.
+pub const CARD: &str = "card.png";
 
 /// The titles that mdBook gives to alerts, with the words that take their place.
 const ALERTS: [(&str, &str); 5] = [
@@ -129,6 +133,14 @@ impl<'a> Shell<'a> {
                 "\n<meta property=\"og:{property}\" content=\"{content}\">"
             );
         }
+        if card(self.project, self.language).is_some() {
+            let url = page_url(self.base_url, &self.language.code, CARD);
+            let _ = write!(
+                head,
+                "\n<meta property=\"og:image\" content=\"{url}\">\
+                 \n<meta name=\"twitter:card\" content=\"summary_large_image\">"
+            );
+        }
         head
     }
 
@@ -227,6 +239,14 @@ impl<'a> Shell<'a> {
             self.word("on-this-page")
         )
     }
+}
+
+/// The file of a language's picture, if it has one.
+pub fn card(project: &Project, language: &Language) -> Option<PathBuf> {
+    let file = project
+        .root
+        .join(format!("theme/card-{}.png", language.code));
+    file.is_file().then_some(file)
 }
 
 /// A page's address, an overview's without its `index.html`.

@@ -219,6 +219,45 @@ fn a_request_that_is_too_long_is_refused_and_the_next_one_is_served() {
 }
 
 #[test]
+fn every_line_gets_one_answer_whatever_is_in_it() {
+    // All bytes there are, in an order that is no order, as lines of all lengths around the limit.
+    let mut state = 0x2545_f491_u32;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    };
+    let garbage: Vec<u8> = (0..20_000)
+        .map(|_| match random() % 40 {
+            0 => b'\n',
+            byte => (byte * 7 + random()) as u8,
+        })
+        .collect();
+    let lines = garbage.iter().filter(|byte| **byte == b'\n').count();
+    let server = server();
+    let client = Client::of(&server);
+    let mut to_server = client.0.get_ref().try_clone().unwrap();
+    let writer = thread::spawn(move || to_server.write_all(&garbage));
+    let mut from_server = client.0;
+    let mut answers = Vec::new();
+    for _ in 0..lines {
+        let mut answer = String::new();
+        from_server.read_line(&mut answer).unwrap();
+        answers.push(answer);
+    }
+    writer.join().unwrap().unwrap();
+    assert_eq!(Client(from_server).end(), "", "and nothing more");
+    for answer in answers {
+        assert!(
+            answer.starts_with("ERROR ") && answer.ends_with('\n'),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(Client::of(&server).ask("STOCK tea"), "OK 12\n");
+}
+
+#[test]
 fn a_client_that_breaks_off_does_not_disturb_the_others() {
     let server = server();
     let mut steady = Client::of(&server);

@@ -190,4 +190,13 @@ mod tests {
         }
         assert_eq!(parse("").unwrap(), []);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "(.|\n){0,200}", columns in "([0-9A-F]{1,9}[: \n]{1,2}){0,40}") {
+            // What matters is that it comes back at all: neither a panic nor a loop.
+            let _ = parse(&text);
+            let _ = parse(&format!("{HEAD}{columns}"));
+        }
+    }
 }
