@@ -179,7 +179,9 @@ fn ask(connection: &mut BufReader<&TcpStream>, request: &str) -> io::Result<Stri
 
 /// The server alone, for ever.
 fn serve(address: SocketAddr) -> io::Result<()> {
-    let listener = TcpListener::bind(address)?;
+    let listener = TcpListener::bind(address).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })?;
     let address = listener.local_addr()?;
     println!("The shop listens on {address}.");
     println!(
