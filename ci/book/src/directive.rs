@@ -13,7 +13,7 @@ use pulldown_cmark::Parser;
 use crate::figure;
 use crate::highlight::{escape, highlight};
 use crate::listing::Listing;
-use crate::page::{Directive, Page};
+use crate::page::{Directive, Page, Section};
 use crate::problem::{Problem, nearest};
 use crate::project::{Language, Project, Term};
 use crate::summary::Summary;
@@ -63,11 +63,12 @@ pub fn stand_in(project: &Project, texts: &Texts, language: &Language, page: &Pa
         "<div class=\"notice notice-missing\" role=\"note\"><p>{}</p></div>",
         escape(&project.word("missing-page", &language.code))
     );
-    let body = resolver.part(page, head.end..page.text.len());
+    let body = resolver.part(page, head.end..page.text.len(), "");
+    let head = resolver.part(page, head, "");
     Resolved {
         text: format!(
-            "{}\n{notice}\n\n<div lang=\"{}\">\n\n{body}\n\n</div>\n",
-            &page.text[head], page.language
+            "{head}\n{notice}\n\n<div lang=\"{}\">\n\n{body}\n\n</div>\n",
+            page.language
         ),
         problems: resolver.problems,
     }
@@ -101,11 +102,11 @@ impl<'a> Resolver<'a> {
     fn page(&mut self, page: &Page) -> String {
         let mut text = String::with_capacity(page.text.len() * 2);
         for section in page.sections() {
-            text.push_str(&page.text[section.range.start..section.body]);
+            text.push_str(&self.part(page, section.range.start..section.body, ""));
             if let Standing::Stale { behind } = self.texts.standing(page, &section) {
                 for (other, same) in self.texts.others(page, &section) {
                     if behind.contains(&other.language) {
-                        let newer = self.part(other, same.body..same.range.end);
+                        let newer = self.borrowed(other, &same);
                         let _ = write!(
                             text,
                             "\n<details class=\"notice notice-stale\">\n<summary>{}</summary>\n<div lang=\"{}\">\n\n{newer}\n\n</div>\n</details>\n\n",
@@ -115,17 +116,51 @@ impl<'a> Resolver<'a> {
                     }
                 }
             }
-            text.push_str(&self.part(page, section.body..section.range.end));
+            text.push_str(&self.part(page, section.body..section.range.end, ""));
         }
         text
     }
 
-    /// A part of a page with its directives and its code resolved.
-    fn part(&mut self, page: &Page, part: Range<usize>) -> String {
+    /// Another page's section, to stand in this one: with the footnotes and the names of links that
+    /// stand elsewhere on its own page, and under labels that this page does not have.
+    fn borrowed(&mut self, page: &Page, section: &Section) -> String {
+        let body = section.body..section.range.end;
+        let mut parts = vec![body];
+        let mut at = 0;
+        while let Some(part) = parts.get(at).cloned() {
+            for note in &page.footnotes {
+                let has_it = parts.iter().any(|part| part.contains(&note.start));
+                if !has_it && is_marked_in(page, note, &part) {
+                    parts.push(note.clone());
+                }
+            }
+            at += 1;
+        }
+        let labels = format!("{}-{}-", page.language, section.id);
+        let mut texts: Vec<String> = parts
+            .into_iter()
+            .map(|part| self.part(page, part, &labels))
+            .collect();
+        let names = page.link_names.iter();
+        texts.extend(names.map(|name| page.text[name.clone()].to_owned()));
+        texts.join("\n\n")
+    }
+
+    /// A part of a page with its directives and its code resolved. `labels` goes in front of each
+    /// footnote's label.
+    fn part(&mut self, page: &Page, part: Range<usize>, labels: &str) -> String {
         let mut replacements: Vec<(Range<usize>, String)> = Vec::new();
+        for &at in &page.footnote_marks {
+            if part.contains(&at) && !labels.is_empty() {
+                replacements.push((at..at, labels.to_owned()));
+            }
+        }
         for directive in &page.directives {
             if part.contains(&directive.range.start) {
-                let html = self.directive(page, directive);
+                let mut html = self.directive(page, directive);
+                if !is_inline(&directive.name) {
+                    html.push_str(&end_of_html(page, &directive.range));
+                }
                 replacements.push((directive.range.clone(), html));
             }
         }
@@ -133,18 +168,25 @@ impl<'a> Resolver<'a> {
             if part.contains(&fence.range.start) {
                 // The block's own range may take in its last line's end, which must remain.
                 let end = fence.range.start + page.text[fence.range.clone()].trim_end().len();
-                let html = code_block(
+                // What makes it code in Markdown would make the HTML in its place code too.
+                let start = fence.range.start - fence.indentation;
+                let mut html = code_block(
                     "",
                     &highlight(&fence.code, &fence.language),
                     &fence.language,
                 );
-                replacements.push((fence.range.start..end, html));
+                html.push_str(&end_of_html(page, &(start..end)));
+                replacements.push((start..end, html));
             }
         }
         replacements.sort_by_key(|(range, _)| range.start);
         let mut text = String::with_capacity(part.len() * 2);
         let mut at = part.start;
         for (range, html) in replacements {
+            // What stands in a directive, such as a footnote's mark in a caption, went with it.
+            if range.start < at {
+                continue;
+            }
             text.push_str(&page.text[at..range.start]);
             text.push_str(&html);
             at = range.end;
@@ -162,9 +204,18 @@ impl<'a> Resolver<'a> {
                 "a directive is not closed on its line".into(),
                 "end it with `}}`".into(),
             ))
+        } else if page
+            .headings
+            .iter()
+            .any(|heading| (heading.at..heading.end).contains(&directive.range.start))
+        {
+            Err(problem(
+                format!("`{whole}` stands in a heading, which is a link itself"),
+                "take it into the text below".into(),
+            ))
         } else if !directive.alone
             && NAMES.contains(&directive.name.as_str())
-            && !matches!(directive.name.as_str(), "proof" | "rfc")
+            && !is_inline(&directive.name)
         {
             Err(problem(
                 format!("`{whole}` stands within a line"),
@@ -407,6 +458,14 @@ impl<'a> Resolver<'a> {
                 nearest(test, tests.iter().map(|place| place.name.as_str()), "tests"),
             ));
         };
+        if place.ignored {
+            return Err(Problem::new(
+                &page.file,
+                line,
+                format!("test `{test}` of listing `{name}` is ignored: it proves nothing"),
+                "let it run, or name another test",
+            ));
+        }
         Ok(format!(
             "<a class=\"proof\" href=\"{}#L{}\" title=\"{}\">✓ <span>{}</span></a>",
             self.source_url(&listing.project_path(&place.file)),
@@ -571,6 +630,40 @@ impl<'a> Resolver<'a> {
         }
         html.push_str("</tbody></table></div>");
         html
+    }
+}
+
+/// Whether a directive stands within a sentence; the others have a line to themselves.
+pub fn is_inline(name: &str) -> bool {
+    matches!(name, "proof" | "rfc")
+}
+
+/// Whether a part of a page has a footnote's mark.
+fn is_marked_in(page: &Page, note: &Range<usize>, part: &Range<usize>) -> bool {
+    let label = |at: usize| page.text[at..].split(']').next();
+    let own = page
+        .footnote_marks
+        .iter()
+        .find(|mark| note.contains(mark))
+        .map(|&mark| label(mark));
+    page.footnote_marks
+        .iter()
+        .any(|mark| part.contains(mark) && Some(label(*mark)) == own)
+}
+
+/// What ends the block of HTML that takes a range's place, where the page's next line goes on in
+/// the same list item or quotation: a blank line there. Markdown takes all lines up to one for HTML.
+fn end_of_html(page: &Page, range: &Range<usize>) -> String {
+    let line_start = page.text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+    let container: String = page.text[line_start..range.start]
+        .chars()
+        .map(|c| if matches!(c, '>' | '\t') { c } else { ' ' })
+        .collect();
+    let container = container.trim_end();
+    let next = page.text[range.end..].lines().nth(1).unwrap_or_default();
+    match next.strip_prefix(container) {
+        Some(rest) if !rest.trim().is_empty() => format!("\n{container}"),
+        _ => String::new(),
     }
 }
 

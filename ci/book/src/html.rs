@@ -54,6 +54,14 @@ pub fn read(html: &str) -> Contents {
     state.contents
 }
 
+/// The byte that the two hexadecimal digits after a `%` stand for, if they are such.
+pub fn percent_encoded(after: &[u8]) -> Option<u8> {
+    let digits = after
+        .get(..2)
+        .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
 #[derive(Default)]
 struct Reader {
     state: RefCell<State>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
@@ -125,7 +125,8 @@ impl Listing {
     /// The recorded output, without the end of its last line.
     pub fn output(&self) -> Result<String, String> {
         match fs::read_to_string(self.path("output.txt")) {
-            Ok(text) => Ok(text.trim_end().to_owned()),
+            // Git may have checked it out with other line ends than it was recorded with.
+            Ok(text) => Ok(text.trim_end().replace("\r\n", "\n")),
             Err(_) => Err(format!(
                 "run `cargo book record {}` to write its output.txt",
                 self.name
@@ -164,11 +165,7 @@ impl Listing {
                     .unwrap_or(&file)
                     .to_string_lossy()
                     .replace('\\', "/");
-                tests.extend(tests_in(&text).into_iter().map(|(name, line)| TestPlace {
-                    name,
-                    file: file.clone(),
-                    line,
-                }));
+                tests.extend(tests_in(&text, &file));
             }
         }
         tests
@@ -187,6 +184,17 @@ impl Listing {
         page: &Path,
         line: usize,
     ) -> Result<Excerpt, Problem> {
+        let leads_out = Path::new(path)
+            .components()
+            .any(|part| !matches!(part, Component::Normal(_)));
+        if leads_out {
+            return Err(Problem::new(
+                page,
+                line,
+                format!("`{path}` leads out of listing `{}`", self.name),
+                "name one of its own files, such as `src/main.rs`",
+            ));
+        }
         let Ok(text) = fs::read_to_string(self.path(path)) else {
             let mut files = Vec::new();
             rust_files(&self.path(""), &mut files);
@@ -204,19 +212,21 @@ impl Listing {
             ));
         };
         excerpt(&text, anchor).map_err(|anchors| {
+            let path = self.project_path(path);
+            let anchor = anchor.unwrap_or_default();
+            if anchors.iter().any(|known| known == anchor) {
+                return Problem::new(
+                    page,
+                    line,
+                    format!("anchor `{anchor}` of `{path}` is not closed, or has no line in it"),
+                    format!("end it with `ANCHOR_END: {anchor}` below its lines"),
+                );
+            }
             Problem::new(
                 page,
                 line,
-                format!(
-                    "`{}` has no anchor `{}`",
-                    self.project_path(path),
-                    anchor.unwrap_or_default()
-                ),
-                nearest(
-                    anchor.unwrap_or_default(),
-                    anchors.iter().map(String::as_str),
-                    "anchors",
-                ),
+                format!("`{path}` has no anchor `{anchor}`"),
+                nearest(anchor, anchors.iter().map(String::as_str), "anchors"),
             )
         })
     }
@@ -231,6 +241,8 @@ pub struct TestPlace {
     pub file: String,
     /// The line of the function, counted from 1.
     pub line: usize,
+    /// Whether `cargo test` passes it over.
+    pub ignored: bool,
 }
 
 /// Some lines of a source file.
@@ -303,24 +315,34 @@ fn mark<'a>(line: &'a str, kind: &str) -> Option<&'a str> {
     line[at + kind.len()..].split_whitespace().next()
 }
 
-/// The functions marked `#[test]` (or a runtime's `…::test`), with their lines.
-fn tests_in(text: &str) -> Vec<(String, usize)> {
+/// The functions of a file that are marked `#[test]` or `#[tokio::test]`.
+fn tests_in(text: &str, file: &str) -> Vec<TestPlace> {
     let mut tests = Vec::new();
-    let mut marked = false;
+    let (mut marked, mut ignored) = (false, false);
     for (i, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             marked = true;
-        } else if marked {
+        } else if line.starts_with("#[ignore") {
+            ignored = true;
+        } else {
             let rest = line.strip_prefix("pub ").unwrap_or(line);
             let rest = rest.strip_prefix("async ").unwrap_or(rest);
-            if let Some(rest) = rest.strip_prefix("fn ") {
+            let Some(rest) = rest.strip_prefix("fn ") else {
+                continue;
+            };
+            if marked {
                 let name = rest
                     .split(|c: char| !c.is_alphanumeric() && c != '_')
                     .next();
-                tests.push((name.unwrap_or_default().to_owned(), i + 1));
-                marked = false;
+                tests.push(TestPlace {
+                    name: name.unwrap_or_default().to_owned(),
+                    file: file.to_owned(),
+                    line: i + 1,
+                    ignored,
+                });
             }
+            (marked, ignored) = (false, false);
         }
     }
     tests
@@ -398,9 +420,15 @@ fn main() {
     fn tests_are_found_by_their_attribute() {
         let text =
             "fn helper() {}\n\n#[test]\nfn a_claim() {}\n\n#[tokio::test]\nasync fn another() {}\n";
-        assert_eq!(
-            tests_in(text),
-            [("a_claim".to_owned(), 4), ("another".to_owned(), 7)]
-        );
+        let found = tests_in(text, "tests/proofs.rs");
+        let found: Vec<_> = found.iter().map(|t| (t.name.as_str(), t.line)).collect();
+        assert_eq!(found, [("a_claim", 4), ("another", 7)]);
+    }
+
+    #[test]
+    fn an_ignored_test_is_told_apart() {
+        let text = "#[ignore]\nfn no_test() {}\n#[test]\nfn a() {}\n#[test]\n#[ignore = \"slow\"]\nfn b() {}\n#[ignore]\n#[test]\nfn c() {}\n";
+        let found: Vec<bool> = tests_in(text, "x").iter().map(|t| t.ignored).collect();
+        assert_eq!(found, [false, true, true]);
     }
 }

@@ -33,9 +33,9 @@ enum Command {
     },
     /// Builds the site: DIR/index.html and a folder for each language
     Build {
-        /// Where to write it
-        #[arg(long, default_value = "target/site", value_name = "DIR")]
-        out: PathBuf,
+        /// Where to write it [default: target/site in the book's folder]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
         /// The address at which it will be published [default: from book.toml]
         #[arg(long, value_name = "URL")]
         base_url: Option<String>,
@@ -108,6 +108,7 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Build { out, base_url } => {
             let project = Project::here()?;
+            let out = out.unwrap_or_else(|| project.root.join("target/site"));
             let base_url = base_url.unwrap_or_else(|| site::default_base_url(&project));
             let site = site::build(&project, &out, &base_url)?;
             say(format_args!(

@@ -8,6 +8,9 @@ use std::path::PathBuf;
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
+/// What a footnote's mark begins with, its label following.
+const FOOTNOTE_MARK: &str = "[^";
+
 /// One page of one language.
 #[derive(Debug, Clone)]
 pub struct Page {
@@ -23,15 +26,22 @@ pub struct Page {
     pub headings: Vec<Heading>,
     /// The `{{#…}}` directives, in order.
     pub directives: Vec<Directive>,
-    /// The fenced code blocks, in order.
+    /// The code blocks, in order.
     pub fences: Vec<Fence>,
     /// The tables, in order.
     pub tables: Vec<Table>,
     /// The links and images, in order.
     pub links: Vec<Link>,
+    /// The marks of footnotes, in sentences and before the notes themselves: where each one's label
+    /// begins.
+    pub footnote_marks: Vec<usize>,
+    /// The footnotes.
+    pub footnotes: Vec<Range<usize>>,
+    /// The lines that say where a link by name, `[text][name]`, leads.
+    pub link_names: Vec<Range<usize>>,
     /// Where each `<details` stands.
     pub details: Vec<usize>,
-    /// What is prose: text that is neither code nor HTML, with its place.
+    /// What is prose: text that is neither code nor a tag, with its place.
     pub prose: Vec<Range<usize>>,
     /// Where each line begins.
     lines: Vec<usize>,
@@ -50,6 +60,8 @@ pub struct Heading {
     pub at: usize,
     /// Where its line ends, the line's end included.
     pub end: usize,
+    /// Whether it stands in a list or a quotation, where no section can begin.
+    pub contained: bool,
 }
 
 /// A `{{#name arguments}}`.
@@ -65,15 +77,17 @@ pub struct Directive {
     pub alone: bool,
 }
 
-/// A fenced code block.
+/// A block of code, between fences or indented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fence {
-    /// The word after the fence, such as `rust`.
+    /// The word after the fence, such as `rust`; empty for indented code.
     pub language: String,
     /// The code.
     pub code: String,
     /// Where the block stands in the page, fences included.
     pub range: Range<usize>,
+    /// How many bytes of white space before it make it code; none where fences do.
+    pub indentation: usize,
 }
 
 /// A table's size.
@@ -129,6 +143,9 @@ impl Page {
             fences: Vec::new(),
             tables: Vec::new(),
             links: Vec::new(),
+            footnote_marks: Vec::new(),
+            footnotes: Vec::new(),
+            link_names: Vec::new(),
             details: Vec::new(),
             prose: Vec::new(),
         };
@@ -179,12 +196,20 @@ impl Page {
         sections
     }
 
-    /// Fills in all that the Markdown parser sees; gives the places of code and raw HTML.
+    /// Fills in all that the Markdown parser sees; gives the places of code and of comments.
     fn read_markdown(&mut self, text: &str) -> Vec<Range<usize>> {
         let mut code: Vec<Range<usize>> = Vec::new();
         let mut heading: Option<Heading> = None;
         let mut fence: Option<Fence> = None;
-        for (event, range) in Parser::new_ext(text, options()).into_offset_iter() {
+        let mut in_comment = false;
+        let mut containers = 0_usize;
+        let parser = Parser::new_ext(text, options());
+        self.link_names = parser
+            .reference_definitions()
+            .iter()
+            .map(|(_, definition)| definition.span.clone())
+            .collect();
+        for (event, range) in parser.into_offset_iter() {
             match event {
                 Event::Start(Tag::Heading { level, id, .. }) => {
                     heading = Some(Heading {
@@ -193,23 +218,24 @@ impl Page {
                         title: String::new(),
                         at: range.start,
                         end: range.end,
+                        contained: containers > 0,
                     });
                 }
                 Event::End(TagEnd::Heading(_)) => self.headings.extend(heading.take()),
                 Event::Start(Tag::CodeBlock(kind)) => {
-                    let language = match kind {
-                        CodeBlockKind::Fenced(info) => info
-                            .split([' ', '\t', ','])
-                            .next()
-                            .unwrap_or_default()
-                            .to_owned(),
-                        CodeBlockKind::Indented => String::new(),
+                    let (language, indentation) = match kind {
+                        CodeBlockKind::Fenced(info) => {
+                            let language = info.split([' ', '\t', ',']).next();
+                            (language.unwrap_or_default().to_owned(), 0)
+                        }
+                        CodeBlockKind::Indented => (String::new(), indentation(text, range.start)),
                     };
                     code.push(range.clone());
                     fence = Some(Fence {
                         language,
                         code: String::new(),
                         range,
+                        indentation,
                     });
                 }
                 Event::End(TagEnd::CodeBlock) => self.fences.extend(fence.take()),
@@ -230,9 +256,31 @@ impl Page {
                     code.push(range);
                 }
                 Event::Html(html) | Event::InlineHtml(html) => {
+                    // A comment is a note to authors: nothing in it is asked for.
+                    if in_comment || html.contains("<!--") {
+                        let begin = html.find("<!--").filter(|_| !in_comment).unwrap_or(0);
+                        let end = html.rfind("-->").map_or(html.len(), |at| at + 3);
+                        in_comment = !html[begin..].contains("-->");
+                        code.push(range.start + begin..range.start + end.max(begin));
+                        continue;
+                    }
                     for (at, _) in html.match_indices("<details") {
                         self.details.push(range.start + at);
                     }
+                    let words = words_of(&html);
+                    let words = words
+                        .into_iter()
+                        .map(|part| range.start + part.start..range.start + part.end);
+                    self.prose.extend(words);
+                }
+                Event::Start(Tag::Item | Tag::BlockQuote(_)) => containers += 1,
+                Event::End(TagEnd::Item | TagEnd::BlockQuote(_)) => containers -= 1,
+                Event::FootnoteReference(_) => {
+                    self.footnote_marks.push(range.start + FOOTNOTE_MARK.len());
+                }
+                Event::Start(Tag::FootnoteDefinition(_)) => {
+                    self.footnote_marks.push(range.start + FOOTNOTE_MARK.len());
+                    self.footnotes.push(range);
                 }
                 Event::Start(Tag::Table(columns)) => self.tables.push(Table {
                     columns: columns.len(),
@@ -302,6 +350,45 @@ fn options() -> Options {
         | Options::ENABLE_GFM
 }
 
+/// The words between the tags of a line of HTML, such as a quiz's `<summary>`. A line that holds
+/// code or a comment, or a tag's beginning or end alone, gives none.
+fn words_of(html: &str) -> Vec<Range<usize>> {
+    const NO_PROSE: [&str; 8] = [
+        "<!--", "-->", "<code", "<pre", "<kbd", "<samp", "<script", "<style",
+    ];
+    let mut words = Vec::new();
+    if NO_PROSE.iter().any(|tag| html.contains(tag))
+        || html.matches('<').count() != html.matches('>').count()
+    {
+        return words;
+    }
+    let mut at = 0;
+    while let Some(tag) = html[at..].find('<') {
+        words.push(at..at + tag);
+        let Some(end) = html[at + tag..].find('>') else {
+            return words;
+        };
+        at += tag + end + 1;
+    }
+    words.push(at..html.len());
+    words.retain(|part| !html[part.clone()].trim().is_empty());
+    words
+}
+
+/// How much of the white space before `at` makes indented code: a tab, or at most four spaces.
+fn indentation(text: &str, at: usize) -> usize {
+    let before = &text.as_bytes()[..at];
+    match before.last() {
+        Some(b'\t') => 1,
+        _ => before
+            .iter()
+            .rev()
+            .take(4)
+            .take_while(|&&byte| byte == b' ')
+            .count(),
+    }
+}
+
 fn level_number(level: HeadingLevel) -> u8 {
     level as u8
 }
@@ -327,17 +414,24 @@ mod tests {
     }
 
     #[test]
-    fn directives_in_code_are_no_directives() {
+    fn directives_in_code_and_in_comments_are_no_directives() {
         let page = page(
-            "{{#listing a}}\n\n`{{#listing b}}`\n\n```text\n{{#listing c}}\n```\n\nsee {{#rfc 9293 3.5}}.\n",
+            "{{#listing a}}\n\n<!-- {{#listing x}}\n\n{{#listing y}} -->\n<!-- z --> {{#rfc 1}}\n\n`{{#listing b}}`\n\n```text\n{{#listing c}}\n```\n\nsee {{#rfc 9293 3.5}}.\n",
         );
         let found: Vec<_> = page
             .directives
             .iter()
             .map(|d| (d.name.as_str(), d.arguments.as_str(), d.alone))
             .collect();
-        assert_eq!(found, [("listing", "a", true), ("rfc", "9293 3.5", false)]);
-        assert_eq!(page.line(page.directives[1].range.start), 9);
+        assert_eq!(
+            found,
+            [
+                ("listing", "a", true),
+                ("rfc", "1", false),
+                ("rfc", "9293 3.5", false)
+            ]
+        );
+        assert_eq!(page.line(page.directives[2].range.start), 14);
     }
 
     #[test]
@@ -368,5 +462,18 @@ mod tests {
             ["y.md", "z.svg"]
         );
         assert_eq!(page.details.len(), 1);
+    }
+
+    #[test]
+    fn the_words_between_tags_are_prose_and_what_is_in_tags_is_not() {
+        let page = page(
+            "<details>\n<summary>a <b title=\"t\">b</b> c</summary>\n\nd <i>e</i> `f`\n\n</details>\n\n<!-- g -->\n",
+        );
+        let prose: Vec<&str> = page
+            .prose
+            .iter()
+            .map(|part| &page.text[part.clone()])
+            .collect();
+        assert_eq!(prose, ["a ", "b", " c", "d ", "e", " "]);
     }
 }

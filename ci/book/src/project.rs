@@ -248,6 +248,8 @@ impl Project {
                 "save it as UTF-8 (`iconv -f EUC-KR -t UTF-8` converts an older Korean file)",
             )
         })?;
+        // mdBook drops a byte order mark too; with it, the first heading would be none.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         Ok(Page::parse(&language.code, path, file, text))
     }
 
@@ -291,6 +293,15 @@ fn table<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         .with_context(|| format!("parsing {}", path.display()))
 }
 
+/// Whether a file is an editor's or the system's, such as Emacs' `.#page.md` beside a page that is
+/// being edited, and none of the book's.
+pub fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with('.') || name.starts_with('#') || name.ends_with('~')
+    })
+}
+
 fn markdown_files(dir: &Path, prefix: &str, paths: &mut Vec<String>) {
     let Ok(entries) = fs::read_dir(dir) else {
         return;
@@ -298,6 +309,9 @@ fn markdown_files(dir: &Path, prefix: &str, paths: &mut Vec<String>) {
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = entry.path();
+        if is_hidden(&path) {
+            continue;
+        }
         if path.is_dir() {
             markdown_files(&path, &format!("{prefix}{name}/"), paths);
         } else if name.ends_with(".md") {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +17,9 @@ use crate::terminal::say;
 
 /// How long a listing may run. A reader is promised ten seconds; recording allows for a slow day.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How much a listing may print, in bytes: a hundred times what a page can show.
+const OUTPUT_MOST: u64 = 1 << 20;
 
 /// Records the listings of these names, or all of them when no name is given.
 ///
@@ -76,7 +80,11 @@ pub fn record_one(root: &Path, listing: &Listing, deadline: Duration) -> Result<
             record.provenance = Some(provenance(listing));
             files.push(("record.json", record.to_json()));
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if listing.path("record.json").is_file() {
+                bail!("it recorded no figure: delete its record.json if it is to have none");
+            }
+        }
         Err(error) => return Err(error).context("its record cannot be read"),
     }
     // All new files are whole on disk before the first takes its place.
@@ -111,32 +119,51 @@ fn run(root: &Path, listing: &Listing, record_file: &Path, deadline: Duration) -
     }
     let mut child = command.spawn().context("running cargo")?;
     let mut stdout = child.stdout.take().context("its output is not piped")?;
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        stdout.read_to_string(&mut text).map(|_| text)
+    let at_latest = Instant::now() + deadline;
+    let (send, output) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = stdout
+            .by_ref()
+            .take(OUTPUT_MOST + 1)
+            .read_to_end(&mut bytes);
+        // Nobody listens any more where the deadline came first.
+        let _ = send.send(read.map(|_| bytes));
     });
-    let Some(status) = wait(&mut child, deadline)? else {
+    // First the end of what it prints, then its own: a process that it leaves behind may hold its
+    // output open for ever, and is in its group as long as it has not been waited for.
+    let Ok(output) = output.recv_timeout(deadline) else {
+        end(&mut child);
+        bail!(
+            "it, or a process that it left behind, ran longer than {} s and was ended",
+            deadline.as_secs()
+        );
+    };
+    let output = match output {
+        Ok(output) if output.len() as u64 <= OUTPUT_MOST => output,
+        unusable => {
+            end(&mut child);
+            unusable.context("its output cannot be read")?;
+            bail!("it printed more than {OUTPUT_MOST} bytes and was ended");
+        }
+    };
+    let Some(status) = wait(&mut child, at_latest)? else {
         end(&mut child);
         bail!("it ran longer than {} s and was ended", deadline.as_secs());
     };
-    let output = reader
-        .join()
-        .unwrap_or_else(|_| Err(std::io::Error::other("the reader panicked")))
-        .context("its output is not UTF-8")?;
     if !status.success() {
         bail!("it failed: {status}");
     }
-    Ok(output)
+    String::from_utf8(output).context("its output is not UTF-8")
 }
 
-/// Waits for the child's end, at most until the deadline.
-fn wait(child: &mut Child, deadline: Duration) -> Result<Option<std::process::ExitStatus>> {
-    let begun = Instant::now();
+/// Waits for the child's end, at most until then.
+fn wait(child: &mut Child, at_latest: Instant) -> Result<Option<std::process::ExitStatus>> {
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if begun.elapsed() >= deadline {
+        if Instant::now() >= at_latest {
             return Ok(None);
         }
         std::thread::sleep(Duration::from_millis(10));

@@ -20,8 +20,10 @@ use notify::{EventKind, RecursiveMode, Watcher as _};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::html;
 use crate::project::Project;
 use crate::site;
+use crate::site::folder::Folder;
 use crate::terminal::say;
 
 /// The port that is tried first.
@@ -80,7 +82,7 @@ pub fn serve(root: &Path, address: IpAddr, port: Option<u16>) -> Result<()> {
         let listener = bind(address, port).await?;
         let url = format!("http://{}/", listener.local_addr()?);
         let out = root.join(format!("target/book/serve-{}", std::process::id()));
-        let cleanup = Cleanup(out.clone());
+        let folder = Folder::named(out.clone());
 
         let shown = Arc::new(RwLock::new(Shown {
             out,
@@ -88,8 +90,10 @@ pub fn serve(root: &Path, address: IpAddr, port: Option<u16>) -> Result<()> {
             error: None,
         }));
         let (tell, news) = watch::channel(0);
+        // Watched from before the first build on: it does not miss what is saved meanwhile.
+        let (_watcher, changes) = watch_files(root)?;
         rebuild(root, &url, &shown);
-        let _watcher = watch_files(root, &url, Arc::clone(&shown), tell)?;
+        rebuild_on(changes, root, &url, Arc::clone(&shown), tell);
 
         say(format_args!("\n  {url}   Ctrl-C ends\n"));
         let app = Router::new()
@@ -99,22 +103,33 @@ pub fn serve(root: &Path, address: IpAddr, port: Option<u16>) -> Result<()> {
         // Pages hold their event streams open, so there is no waiting for connections to end.
         tokio::select! {
             served = async { axum::serve(listener, app).await } => served?,
-            signal = tokio::signal::ctrl_c() => {
+            signal = asked_to_end() => {
                 signal?;
                 say(format_args!("\nstopped"));
             }
         }
-        drop(cleanup);
+        drop(folder);
         Ok(())
     })
 }
 
-struct Cleanup(PathBuf);
+/// Ctrl-C, a terminal that is closed, or whoever ends processes politely.
+#[cfg(unix)]
+async fn asked_to_end() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
 
-impl Drop for Cleanup {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = hangup.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
     }
+}
+
+#[cfg(not(unix))]
+async fn asked_to_end() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
 }
 
 /// Binds the port asked for, or the default port, or the next one that is free.
@@ -168,28 +183,49 @@ fn read(shown: &RwLock<Shown>) -> Shown {
         .clone()
 }
 
-/// Rebuilds in a thread of its own whenever a watched file changes.
-fn watch_files(
-    root: &Path,
-    url: &str,
-    shown: Arc<RwLock<Shown>>,
-    tell: watch::Sender<u64>,
-) -> Result<notify::RecommendedWatcher> {
+/// Watches the files that a build reads, and gives one item for each change.
+fn watch_files(root: &Path) -> Result<(notify::RecommendedWatcher, mpsc::Receiver<()>)> {
     let (changed, changes) = mpsc::channel();
+    let book = root.to_owned();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // A build reads these files too: only what may have changed them counts.
-        if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
+        if event.is_ok_and(|event| concerns(&event, &book)) {
             let _ = changed.send(());
         }
     })
     .context("cannot watch the book's files")?;
-    for path in WATCHED.iter().map(|path| root.join(path)) {
-        if path.exists() {
-            watcher
-                .watch(&path, RecursiveMode::Recursive)
-                .with_context(|| format!("cannot watch {}", path.display()))?;
-        }
+    // A file that is saved by renaming another over it is lost to who watches the file alone, so
+    // for `book.toml` it is its folder that is watched.
+    let folders = WATCHED.iter().map(|path| root.join(path));
+    let folders = folders
+        .filter(|path| path.is_dir())
+        .map(|path| (path, RecursiveMode::Recursive));
+    for (path, mode) in folders.chain([(root.to_owned(), RecursiveMode::NonRecursive)]) {
+        watcher
+            .watch(&path, mode)
+            .with_context(|| format!("cannot watch {}", path.display()))?;
     }
+    Ok((watcher, changes))
+}
+
+/// Whether an event may have changed what a build reads. A build itself only reads these files.
+fn concerns(event: &notify::Event, root: &Path) -> bool {
+    let watched = |path: &PathBuf| {
+        WATCHED
+            .iter()
+            .any(|watched| path.starts_with(root.join(watched)))
+    };
+    !matches!(event.kind, EventKind::Access(_))
+        && (event.need_rescan() || event.paths.iter().any(watched))
+}
+
+/// Rebuilds in a thread of its own after each change.
+fn rebuild_on(
+    changes: mpsc::Receiver<()>,
+    root: &Path,
+    url: &str,
+    shown: Arc<RwLock<Shown>>,
+    tell: watch::Sender<u64>,
+) {
     let (root, url) = (root.to_owned(), url.to_owned());
     thread::spawn(move || {
         while changes.recv().is_ok() {
@@ -198,7 +234,6 @@ fn watch_files(
             tell.send_replace(read(&shown).generation);
         }
     });
-    Ok(watcher)
 }
 
 /// Tells a page of each build: `built` with the build's number, or `failed` with the reason.
@@ -244,9 +279,10 @@ async fn file(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response 
     let mut file = shown.out.join(&path);
     if file.is_dir() {
         if !uri.path().ends_with('/') {
-            // Relative links count from the folder.
-            let to = format!("{}/", uri.path());
-            return (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response();
+            // Relative links count from the folder. Temporary, since another server may have this
+            // port tomorrow; one slash in front, since two would name a host.
+            let to = format!("/{}/", uri.path().trim_matches('/'));
+            return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response();
         }
         file.push("index.html");
     }
@@ -299,8 +335,7 @@ fn site_path(path: &str) -> Option<PathBuf> {
     while let [first, after @ ..] = rest {
         rest = after;
         if *first == b'%' {
-            let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            bytes.push(html::percent_encoded(rest)?);
             rest = &rest[2..];
         } else {
             bytes.push(*first);
@@ -308,7 +343,7 @@ fn site_path(path: &str) -> Option<PathBuf> {
     }
     let path = String::from_utf8(bytes).ok()?;
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let leads_out = |part: &&str| matches!(*part, "." | "..") || part.contains(['\\', '\0']);
+    let leads_out = |part: &&str| matches!(*part, "." | "..") || part.contains(['\\', '\0', ':']);
     (!parts.iter().any(leads_out)).then(|| parts.iter().collect())
 }
 
@@ -369,6 +404,8 @@ mod tests {
             "/%00",
             "/%zz",
             "/%f",
+            "/%+f",
+            "/C:/x",
             "/%ff",
         ] {
             assert_eq!(site_path(path), None, "{path}");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use mdbook_summary::{Link, SummaryItem, parse_summary};
 
 use crate::problem::Problem;
@@ -14,6 +14,9 @@ pub struct Summary {
     /// The top level.
     pub entries: Vec<Entry>,
 }
+
+/// Chapters, and the pages of each.
+const LEVELS: usize = 2;
 
 /// One line of a `SUMMARY.md`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +56,24 @@ impl Summary {
         let file = language.src.join("SUMMARY.md");
         let text = fs::read_to_string(project.root.join(&file))
             .with_context(|| format!("reading {}", file.display()))?;
-        let summary =
-            parse_summary(&text).with_context(|| format!("parsing {}", file.display()))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let summary = parse_summary(text).with_context(|| format!("parsing {}", file.display()))?;
+        let numbered = summary.numbered_chapters.iter();
+        if numbered.clone().any(|item| depth(item) > LEVELS) {
+            bail!(
+                "{}: a page stands below a chapter's page; the contents have {LEVELS} levels, so list it beside the other pages of its chapter",
+                file.display()
+            );
+        }
+        if numbered
+            .clone()
+            .any(|item| matches!(item, SummaryItem::PartTitle(_)))
+        {
+            bail!(
+                "{}: the contents have no parts, only chapters: take the part's title out",
+                file.display()
+            );
+        }
         let items = summary
             .prefix_chapters
             .iter()
@@ -134,6 +153,14 @@ fn fill(own: &mut Vec<Entry>, theirs: &[Entry]) {
             own.insert(after, entry.clone());
             after += 1;
         }
+    }
+}
+
+/// How many levels an item has, its own among them.
+fn depth(item: &SummaryItem) -> usize {
+    match item {
+        SummaryItem::Link(link) => 1 + link.nested_items.iter().map(depth).max().unwrap_or(0),
+        _ => 0,
     }
 }
 

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -44,7 +45,7 @@ pub enum Standing {
     },
     /// This language's text has changed since the last review.
     Changed,
-    /// The section was never reviewed.
+    /// The section was never reviewed in this language.
     New,
 }
 
@@ -56,7 +57,7 @@ impl Texts {
     ///
     /// # Errors
     ///
-    /// All files that cannot be read as UTF-8.
+    /// All files that cannot be read as UTF-8, or the lock file's line that is none of its own.
     pub fn load(project: &Project) -> Result<Self, Problems> {
         let mut pages = BTreeMap::new();
         let mut problems = Vec::new();
@@ -71,11 +72,8 @@ impl Texts {
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
-        let lock = fs::read_to_string(project.root.join(LOCK_FILE)).unwrap_or_default();
-        Ok(Self {
-            pages,
-            lock: parse(&lock),
-        })
+        let lock = read_lock(&project.root).map_err(|problem| Problems(vec![problem]))?;
+        Ok(Self { pages, lock })
     }
 
     /// One page in one language.
@@ -96,8 +94,14 @@ impl Texts {
         let Some(reviewed) = self.lock.get(&name(&page.path, section)) else {
             return Standing::New;
         };
+        if !reviewed.contains_key(&page.language) {
+            return Standing::New;
+        }
+        // What was never reviewed, as in a language that is new to the book, has not changed since.
         let changed = |page: &Page, section: &Section| {
-            reviewed.get(&page.language) != Some(&digest(page, section))
+            reviewed
+                .get(&page.language)
+                .is_some_and(|kept| *kept != digest(page, section))
         };
         if changed(page, section) {
             return Standing::Changed;
@@ -287,19 +291,49 @@ fn digest(page: &Page, section: &Section) -> String {
         })
 }
 
-fn parse(text: &str) -> Lock {
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| {
-            let mut parts = line.split(' ');
-            let section = parts.next().filter(|section| !section.is_empty())?;
-            let digests = parts
-                .filter_map(|part| part.split_once('='))
-                .map(|(language, digest)| (language.to_owned(), digest.to_owned()))
-                .collect();
-            Some((section.to_owned(), digests))
-        })
-        .collect()
+/// The lock file, empty where there is none yet.
+fn read_lock(root: &Path) -> Result<Lock, Problem> {
+    match fs::read_to_string(root.join(LOCK_FILE)) {
+        Ok(text) => parse(&text),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Lock::new()),
+        Err(error) => Err(Problem::new(
+            LOCK_FILE,
+            0,
+            format!("cannot be read: {error}"),
+            "take it from the last commit: `git checkout src/sync.lock`",
+        )),
+    }
+}
+
+/// Reads the lock file's text. Two branches that both reviewed pages leave a conflict's marks in it.
+fn parse(text: &str) -> Result<Lock, Problem> {
+    let mut lock = Lock::new();
+    for (i, line) in text.lines().enumerate() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let Some((section, digests)) = parse_line(line) else {
+            return Err(Problem::new(
+                LOCK_FILE,
+                i + 1,
+                format!("`{line}` names no section with its digests"),
+                "settle the merge by keeping one side's lines, then run `cargo book check`, which \
+                 names the pages to sync",
+            ));
+        };
+        lock.insert(section, digests);
+    }
+    Ok(lock)
+}
+
+fn parse_line(line: &str) -> Option<(String, BTreeMap<String, String>)> {
+    let mut parts = line.split(' ');
+    let section = parts.next().filter(|section| section.contains('#'))?;
+    let digests = parts
+        .map(|part| part.split_once('='))
+        .map(|pair| pair.map(|(language, digest)| (language.to_owned(), digest.to_owned())))
+        .collect::<Option<BTreeMap<_, _>>>()?;
+    (!digests.is_empty()).then(|| (section.to_owned(), digests))
 }
 
 #[cfg(test)]
@@ -327,7 +361,7 @@ mod tests {
         texts.sync(&root, "a.md").unwrap();
         let text = fs::read_to_string(root.join(LOCK_FILE)).unwrap();
         fs::remove_dir_all(root).unwrap();
-        assert_eq!(parse(&text), texts.lock);
+        assert_eq!(parse(&text), Ok(texts.lock.clone()));
         texts.lock
     }
 
@@ -372,6 +406,33 @@ mod tests {
                 }
             ]
         );
+    }
+
+    #[test]
+    fn a_language_that_is_new_to_the_book_makes_no_other_stale() {
+        let mut texts = texts(KO, EN);
+        texts.lock = reviewed(KO, EN);
+        let page = Page::parse("ja", "a.md", "src/ja/a.md", EN.replace("one", "一"));
+        let pages = BTreeMap::from([("a.md".to_owned(), page)]);
+        texts.pages.insert("ja".to_owned(), pages);
+        assert_eq!(standings(&texts, "ja"), [Standing::New, Standing::New]);
+        for language in ["ko", "en"] {
+            assert_eq!(
+                standings(&texts, language),
+                [Standing::InStep, Standing::InStep]
+            );
+        }
+    }
+
+    #[test]
+    fn a_conflict_in_the_lock_file_is_named_with_its_line() {
+        let text = format!("{LOCK_HEAD}<<<<<<< HEAD\na.md#a en=12 ko=34\n=======\n");
+        let problem = parse(&text).unwrap_err();
+        assert_eq!(problem.line, 3);
+        assert!(problem.what.contains("`<<<<<<< HEAD`"), "{problem}");
+        for line in ["=======", "a.md#a", "a.md#a en", "a.md en=12"] {
+            assert!(parse(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -140,6 +140,25 @@ fn a_folder_with_a_summary_is_a_language() {
 }
 
 #[test]
+fn contents_that_the_site_cannot_show_are_refused() {
+    for (contents, why) in [
+        (
+            "- [A](index.md)\n  - [B](b.md)\n    - [C](c.md)\n",
+            "src/ko/SUMMARY.md: a page stands below a chapter's page",
+        ),
+        (
+            "# Part\n\n- [A](index.md)\n\n# Another\n\n- [B](b.md)\n",
+            "src/ko/SUMMARY.md: the contents have no parts",
+        ),
+    ] {
+        let book = Book::new();
+        book.write("src/ko/SUMMARY.md", contents);
+        let error = book.build_error();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
 fn a_stale_section_shows_a_notice_and_the_newer_text() {
     let book = Book::new();
     book.change(EN, "So it is.", "So it is, measured anew.");
@@ -323,4 +342,150 @@ fn plain_mdbook_gets_the_same_pages_through_the_preprocessor() {
     let index = book.read("target/book/theme/index.hbs");
     assert!(!index.contains("{{word"), "{index}");
     assert!(index.contains("{{#toc}}"), "{index}");
+}
+
+#[test]
+fn markdown_right_after_code_or_a_directive_is_still_markdown() {
+    let book = Book::new();
+    book.write(
+        "src/en/index.md",
+        "# Book {#book}\n\n```rust\nlet a = 1;\n```\nthe *first*\n\n{{#output basics-ports}}\nthe *second*\n\n- ```text\n  x\n  ```\n  the *third*\n- next\n\n> {{#output basics-ports}}\n> the *fourth*\n\n> ```text\n> x\n> ```\nthe *fifth*\n",
+    );
+    book.build();
+    let page = book.page("en/index.html");
+    for word in ["first", "second", "third", "fourth", "fifth"] {
+        assert!(
+            page.contains(&format!("<p>the <em>{word}</em>")),
+            "{word}: {page}"
+        );
+    }
+}
+
+#[test]
+fn indented_code_is_code_and_not_html_shown_as_code() {
+    let book = Book::new();
+    book.write(
+        "src/en/index.md",
+        "# Book {#book}\n\n    one <x>\n      two\n\n- item\n\n      three\n\n\ttabbed\n",
+    );
+    book.build();
+    let page = book.page("en/index.html");
+    assert!(page.contains(">one &lt;x&gt;\n  two</code>"), "{page}");
+    assert!(page.contains(">three</code>"), "{page}");
+    assert!(!page.contains("&lt;figure"), "{page}");
+}
+
+#[test]
+fn a_stale_section_brings_its_footnotes_and_the_names_of_its_links() {
+    const SECTIONS: &str = "\
+# Book {#book}
+
+## One {#one}
+
+Noted[^n], and [there](ch01-basics/ports.md).
+
+[^n]: a note
+
+## Two {#two}
+
+More[^m].
+
+[^m]: another[^l]
+
+[^l]: the last
+";
+    let book = Book::new();
+    book.write("src/ko/index.md", SECTIONS);
+    book.write("src/en/index.md", SECTIONS);
+    book.sync("index.md");
+    let newer = SECTIONS
+        .replace(
+            "Noted",
+            "{{#figure basics-ports:sizes \"Sizes[^n]\"}}\n\nNoted anew[^m]",
+        )
+        .replace("[there](ch01-basics/ports.md)", "[there][r]");
+    let newer = format!("{newer}\n[r]: ch01-basics/ports.md\n");
+    book.write("src/en/index.md", newer);
+    book.build();
+    let page = book.page("ko/index.html");
+    for part in [
+        // Noted here and there: the labels are told apart.
+        "id=\"footnote-n\"",
+        "id=\"footnote-en-one-n\"",
+        // From another section, and from that one's footnote.
+        "id=\"footnote-en-one-m\"",
+        "id=\"footnote-en-one-l\"",
+        "<a href=\"ch01-basics/ports.html\">there</a>",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
+    let book = Book::new();
+    book.write("listings/ch01-basics/ports/output.txt", "one\ntwo\n");
+    book.build();
+    let before = book.page("en/ch01-basics/ports.html");
+    for file in [
+        EN,
+        "src/en/SUMMARY.md",
+        "listings/ch01-basics/ports/output.txt",
+        "listings/ch01-basics/ports/src/main.rs",
+    ] {
+        book.write(file, book.read(file).replace('\n', "\r\n"));
+    }
+    for file in [EN, "src/en/SUMMARY.md"] {
+        book.write(file, format!("\u{feff}{}", book.read(file)));
+    }
+    book.build();
+    assert_eq!(book.page("en/ch01-basics/ports.html"), before);
+    assert_eq!(book.findings(), Vec::<String>::new());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_editors_keep_beside_pages_is_no_page_and_is_not_published() {
+    let book = Book::new();
+    // Emacs' lock on a page that is being edited leads nowhere.
+    std::os::unix::fs::symlink("someone@host.1", book.path("src/ko/.#index.md")).unwrap();
+    for file in [".index.md.swp", "#index.md#", "index.md~", ".DS_Store"] {
+        book.write(&format!("src/ko/{file}"), "x");
+    }
+    book.write("src/ko/picture.svg", "<svg/>");
+    book.build();
+    let mut files: Vec<String> = fs::read_dir(book.path("site/ko"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.contains("index") || name.contains("DS_") || name.contains("svg"))
+        .filter(|name| !name.starts_with("favicon"))
+        .collect();
+    files.sort();
+    assert_eq!(files, ["index.html", "picture.svg"]);
+}
+
+#[test]
+fn what_a_killed_build_of_the_same_process_id_left_is_not_published() {
+    let book = Book::new();
+    book.build();
+    let id = std::process::id();
+    book.write(&format!(".site.new-{id}/ko/junk.html"), "junk");
+    book.write(&format!(".site.old-{id}/ko/junk.html"), "junk");
+    book.write(&format!("target/book/work-{id}/ko/theme/junk.css"), "junk");
+    book.build();
+    for file in ["site/ko/junk.html", "site/ko/theme/junk.css"] {
+        assert!(!book.path(file).exists(), "{file}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_output_folder_behind_a_link_is_replaced_where_it_is() {
+    let book = Book::new();
+    fs::create_dir_all(book.path("elsewhere/there")).unwrap();
+    std::os::unix::fs::symlink(book.path("elsewhere/there"), book.path("site")).unwrap();
+    book.build();
+    book.build();
+    assert!(book.path("site").is_symlink());
+    assert!(book.path("elsewhere/there/ko/index.html").is_file());
 }

@@ -504,3 +504,131 @@ fn a_page_that_is_not_utf_8_is_found_at_its_line() {
         "iconv -f EUC-KR -t UTF-8",
     );
 }
+
+#[test]
+fn a_directive_in_a_heading_is_found() {
+    let book = Book::new();
+    book.change(EN, "## Run it", "## Run {{#rfc 9293}}");
+    book.assert_finding(
+        &format!("{EN}:7"),
+        "`{{#rfc 9293}}` stands in a heading",
+        "take it into the text below",
+    );
+}
+
+#[test]
+fn an_rfc_is_found_however_it_is_written_and_in_the_words_of_html() {
+    for (from, to, line) in [
+        ("So it is.", "So says RFC793.", 15),
+        ("So it is.", "So says RFC\u{a0}793.", 15),
+        ("<summary>Question", "<summary>Does RFC 793 say so?", 22),
+    ] {
+        let book = Book::new();
+        book.change(EN, from, to);
+        book.assert_finding(&format!("{EN}:{line}"), "RFC 793 is named", "{{#rfc 793}}");
+    }
+    let book = Book::new();
+    book.change(EN, "## Run it", "## RFC 793");
+    book.assert_finding(&format!("{EN}:7"), "RFC 793 is named", "below");
+}
+
+#[test]
+fn an_anchor_that_is_not_closed_is_told_from_one_that_is_not_there() {
+    let book = Book::new();
+    let main = "listings/ch01-basics/ports/src/main.rs";
+    book.change(main, "ANCHOR_END: bind", "ANCHOR_END: bnid");
+    book.assert_finding(
+        &format!("{EN}:9"),
+        "anchor `bind` of `listings/ch01-basics/ports/src/main.rs` is not closed",
+        "`ANCHOR_END: bind`",
+    );
+}
+
+#[test]
+fn a_proof_that_does_not_run_is_found() {
+    let book = Book::new();
+    let proofs = "listings/ch01-basics/ports/tests/proofs.rs";
+    book.change(proofs, "#[test]", "#[test]\n#[ignore = \"slow\"]");
+    book.assert_finding(
+        &format!("{EN}:15"),
+        "test `a_port_is_taken_once` of listing `basics-ports` is ignored",
+        "let it run",
+    );
+    book.assert_finding(proofs, "has no test", "assert there");
+}
+
+#[test]
+fn a_link_that_leads_out_of_the_site_is_found() {
+    // From `/book/ko/ch01-basics/` both lead to the host's own root.
+    for link in ["/index.html", "../../../index.html"] {
+        let book = Book::new();
+        book.change(EN, "So it is.", &format!("So [it]({link}) is."));
+        book.assert_finding(
+            &format!("{EN}:15"),
+            &format!("links to `{link}`, which leads out of the site"),
+            "from this page",
+        );
+    }
+}
+
+#[test]
+fn a_page_whose_name_is_no_address_is_found() {
+    let book = Book::new();
+    book.write("src/ko/C#.md", "# C# {#c}\n");
+    book.assert_finding("src/ko/C#.md", "has a name", "lower-case ASCII letters");
+}
+
+#[test]
+fn underscores_and_tildes_that_do_not_close_are_found_and_names_are_not() {
+    for wrong in ["_강조_를", "~~취소(cancel)~~를"] {
+        let book = Book::new();
+        book.change(KO, "이것은", &format!("{wrong} 봅니다. 이것은"));
+        book.assert_finding(&format!("{KO}:15"), "is printed as it stands", "reorder");
+    }
+    let book = Book::new();
+    book.change(KO, "이것은", "snd_una, \\_이것\\_, _이것_. 이것은");
+    let findings = book.findings().join("\n");
+    assert!(!findings.contains("is printed as it stands"), "{findings}");
+}
+
+#[test]
+fn a_conflict_in_the_lock_file_is_found_at_its_line() {
+    let book = Book::new();
+    let lock = book.read("src/sync.lock");
+    book.write("src/sync.lock", format!("{lock}<<<<<<< HEAD\n"));
+    book.assert_finding(
+        &format!("src/sync.lock:{}", lock.lines().count() + 1),
+        "`<<<<<<< HEAD`",
+        "settle the merge",
+    );
+}
+
+#[test]
+fn a_source_outside_of_its_listing_is_found() {
+    for path in ["../../../book.toml", "/etc/hostname"] {
+        let book = Book::new();
+        book.change(EN, "src/main.rs:bind", path);
+        book.assert_finding(
+            &format!("{EN}:9"),
+            &format!("`{path}` leads out of listing `basics-ports`"),
+            "one of its own files",
+        );
+    }
+}
+
+#[test]
+fn a_heading_in_a_list_or_a_quotation_is_found() {
+    for sign in ["- ", "> "] {
+        let book = Book::new();
+        book.change(
+            EN,
+            "So it is.",
+            &format!("So it is.\n\n{sign}## Not here {{#x}}\n"),
+        );
+        book.assert_finding(
+            &format!("{EN}:17"),
+            "heading «Not here» stands in a list or a quotation",
+            "take it out",
+        );
+    }
+}

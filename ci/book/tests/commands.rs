@@ -87,6 +87,19 @@ fn a_command_works_from_a_folder_below() {
 }
 
 #[test]
+fn the_site_stands_in_the_books_folder_from_wherever_it_is_built() {
+    let book = Book::new();
+    let status = Command::new(env!("CARGO_BIN_EXE_book"))
+        .arg("build")
+        .current_dir(book.path("src/ko"))
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert!(book.path("target/site/ko/index.html").is_file());
+    assert!(!book.path("src/ko/target").exists());
+}
+
+#[test]
 fn list_names_each_listing_with_its_command() {
     let output = run(&Book::new(), &["list"]);
     assert_eq!(

@@ -33,6 +33,11 @@ fn text() -> impl Strategy<Value = String> {
         Just("<details class=\"quiz\">\n".to_owned()),
         Just("</".to_owned()),
         Just("**연결(connection)**을".to_owned()),
+        Just("[^n]".to_owned()),
+        Just("\n\n[^n]: ".to_owned()),
+        Just("    ".to_owned()),
+        Just("\t".to_owned()),
+        Just("\r\n".to_owned()),
         Just("\n\n".to_owned()),
         "\\PC{0,12}",
     ];

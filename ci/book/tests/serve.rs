@@ -85,9 +85,9 @@ impl Server {
         answer
     }
 
-    fn interrupt(&mut self) -> std::process::ExitStatus {
+    fn signal(&mut self, signal: Signal) -> std::process::ExitStatus {
         let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        kill(id, Signal::SIGINT).unwrap();
+        kill(id, signal).unwrap();
         self.child.wait().unwrap()
     }
 }
@@ -142,7 +142,12 @@ fn it_shows_both_languages_and_says_where() {
     assert!(server.get("/").contains("href=\"ko/index.html\""));
     assert!(server.get("/ko/").contains("안녕하세요."));
     assert!(server.get("/en/index.html").contains("Hello."));
-    assert!(server.get("/en").starts_with("HTTP/1.1 308"));
+    // Two slashes in front would make `ko` a host's name.
+    for path in ["/ko", "//ko"] {
+        let answer = server.get(path).to_lowercase();
+        assert!(answer.starts_with("http/1.1 307"), "{answer}");
+        assert!(answer.contains("\r\nlocation: /ko/\r\n"), "{answer}");
+    }
     let missing = server.get("/ko/none.html");
     assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
     assert!(server.get("/%2e%2e/book.toml").starts_with("HTTP/1.1 400"));
@@ -218,7 +223,7 @@ fn two_at_once_share_no_port_and_no_folder() {
     let second = Server::start(&book, port);
     assert_eq!(first.address.port(), port);
     assert!(second.address.port() > port);
-    assert!(first.interrupt().success());
+    assert!(first.signal(Signal::SIGINT).success());
     assert!(second.get("/ko/").contains("안녕하세요."));
 }
 
@@ -255,18 +260,41 @@ impl Drop for Ended {
 }
 
 #[test]
-fn ctrl_c_ends_it_and_leaves_nothing() {
+fn ctrl_c_a_closed_terminal_and_a_polite_kill_end_it_and_leave_nothing() {
     let book = Book::new();
-    let mut server = Server::start(&book, free_port());
-    // An open page holds its stream of events: that must not keep the server from ending.
+    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM] {
+        let mut server = Server::start(&book, free_port());
+        // An open page holds its stream of events: that must not keep the server from ending.
+        let mut events = Events(server.connect("/~events"));
+        events.wait_for("built");
+        assert!(server.signal(signal).success(), "{signal}");
+        server.line_with("stopped");
+        let left: Vec<String> = std::fs::read_dir(book.path("target/book"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .filter(|name| name.starts_with("serve") || name.starts_with("work"))
+            .collect();
+        assert!(left.is_empty(), "{signal}: {left:?}");
+    }
+}
+
+#[test]
+fn a_configuration_that_is_saved_by_renaming_is_followed_more_than_once() {
+    let book = Book::new();
+    let server = Server::start(&book, free_port());
     let mut events = Events(server.connect("/~events"));
     events.wait_for("built");
-    assert!(server.interrupt().success());
-    server.line_with("stopped");
-    let left: Vec<String> = std::fs::read_dir(book.path("target/book"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-        .filter(|name| name.starts_with("serve") || name.starts_with("work"))
-        .collect();
-    assert!(left.is_empty(), "{left:?}");
+    for host in ["one.example", "two.example"] {
+        let text = book.read("book.toml");
+        let url = text
+            .split('"')
+            .find(|part| part.starts_with("https://") && !part.contains("/book/"));
+        book.write(
+            "book.toml.new",
+            text.replace(url.unwrap(), &format!("https://{host}/book")),
+        );
+        std::fs::rename(book.path("book.toml.new"), book.path("book.toml")).unwrap();
+        events.wait_for("built");
+        assert!(server.get("/ko/").contains(host), "{host}");
+    }
 }

@@ -473,7 +473,8 @@ mod hex {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let digits = String::deserialize(deserializer)?;
-        if !digits.is_ascii() || digits.len() % 2 != 0 {
+        // `from_str_radix` alone would take a sign for a digit.
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) || digits.len() % 2 != 0 {
             return Err(de::Error::custom("not pairs of hexadecimal digits"));
         }
         (0..digits.len())
@@ -533,7 +534,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_hexadecimal_are_refused() {
-        for bytes in ["0", "0g", "é0"] {
+        for bytes in ["0", "0g", "é0", "+f"] {
             let json =
                 format!(r#"{{"figures":{{"w":{{"kind":"wire","bytes":"{bytes}","fields":[]}}}}}}"#);
             assert!(serde_json::from_str::<Record>(&json).is_err(), "{bytes}");

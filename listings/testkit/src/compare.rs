@@ -18,7 +18,8 @@ static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         // A number that is shorter this time is aligned by more spaces.
         (r"(?m)^[ \t]+TIME", "TIME"),
         (r"(\S) {2,}", "$1 "),
-        (r"(?m)[ \t]+$", ""),
+        // Git may have checked the file out with other line ends than it was recorded with.
+        (r"(?m)[ \t\r]+$", ""),
     ]
     .map(|(pattern, with)| (Regex::new(pattern).expect("a regular expression"), with))
     .into()
@@ -74,7 +75,12 @@ pub fn shape(record: &Record) -> String {
                     line(&mut lines, &format!("  {at} {} {}", axis.label, axis.unit));
                 }
                 for each in &series.lines {
-                    line(&mut lines, &format!("  line {}", masked(&each.name)));
+                    let empty = if each.points.is_empty() {
+                        " without points"
+                    } else {
+                        ""
+                    };
+                    line(&mut lines, &format!("  line {}{empty}", masked(&each.name)));
                 }
             }
             Figure::Table(table) => {
@@ -86,7 +92,10 @@ pub fn shape(record: &Record) -> String {
                     );
                 }
                 for row in &table.rows {
-                    line(&mut lines, &format!("  row {}", masked(&row[0])));
+                    line(
+                        &mut lines,
+                        &format!("  row {}", masked(row.first().map_or("", String::as_str))),
+                    );
                 }
             }
         }
@@ -198,6 +207,7 @@ mod tests {
                 "TIME client\nTIME server",
             ),
             ("    indented   twice  ", "    indented twice"),
+            ("from Windows \r\nor not\n", "from Windows\nor not\n"),
         ] {
             assert_eq!(normalise(text), expected);
         }

@@ -77,6 +77,8 @@ impl Running {
                 .try_wait()
                 .expect("a child that can be waited for")
             {
+                // What it left behind without its output, it left to us.
+                self.kill_group();
                 self.ended = true;
                 return Some(status);
             }
@@ -115,19 +117,24 @@ impl Running {
         if self.ended {
             return;
         }
-        // The leader has not been waited for, so its id is still its own and its group's. Errors
-        // mean that there is no one left to kill.
-        #[cfg(unix)]
-        if let Ok(group) = i32::try_from(self.child.id()) {
-            use nix::sys::signal::{Signal, killpg};
-            let _ = killpg(nix::unistd::Pid::from_raw(group), Signal::SIGKILL);
-        }
+        self.kill_group();
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.ended = true;
         let at_latest = Instant::now() + Duration::from_secs(5);
         self.ears
             .wait_until(at_latest, |heard| (heard.open == 0).then_some(()));
+    }
+
+    /// Kills what bears the leader's id as its group. No other group can: the leader has not been
+    /// waited for, or was a moment ago, and ids are given out in turn. Errors mean that there is no
+    /// one left to kill.
+    fn kill_group(&self) {
+        #[cfg(unix)]
+        if let Ok(group) = i32::try_from(self.child.id()) {
+            use nix::sys::signal::{Signal, killpg};
+            let _ = killpg(nix::unistd::Pid::from_raw(group), Signal::SIGKILL);
+        }
     }
 
     /// Standard output and standard error so far.

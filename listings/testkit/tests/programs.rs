@@ -66,6 +66,16 @@ fn a_program_that_leaves_a_child_behind_has_not_ended() {
 }
 
 #[test]
+fn what_a_program_leaves_behind_in_silence_is_ended_with_it() {
+    let run = shell("sleep 600 >/dev/null 2>&1 & echo $!").run();
+    let child = run.succeeds().stdout.trim().to_owned();
+    let at_latest = Instant::now() + Duration::from_secs(10);
+    while runs(&child) {
+        assert!(Instant::now() < at_latest, "{child} is still there");
+    }
+}
+
+#[test]
 fn a_failing_program_is_shown_with_all_that_it_printed() {
     let said = complaint(|| {
         shell("echo one step; echo \"thread 'main' panicked\" >&2; exit 101")
@@ -134,6 +144,17 @@ fn output_that_differs_only_in_what_varies_matches() {
         .varying(r"\d+ tries", "N tries")
         .run()
         .matches_output();
+}
+
+#[test]
+fn a_series_that_lost_its_points_is_reported() {
+    let series = r#"{"figures":{"s":{"kind":"series","x":{"label":"x"},"y":{"label":"y"},
+        "lines":[{"name":"l","points":[[1.0,2.0]]}]}}}"#;
+    let now = series.replace("[1.0,2.0]", "");
+    let (_directory, program) = listing(&format!("printf '%s' '{now}' > $BOOK_RECORD"), "", series);
+    let run = program.run().succeeds();
+    let said = complaint(|| run.matches_record());
+    assert!(said.contains("+   line l without points"), "{said}");
 }
 
 const TABLE: &str = r#"{"figures":{"sizes":{"kind":"table",

@@ -32,10 +32,19 @@ pub fn check(project: &Project, site: &Site, out: &Path) -> Vec<Problem> {
             }
             let (to, fragment) = link.split_once('#').unwrap_or((link, ""));
             let to = to.split('?').next().unwrap_or_default();
-            let target = if to.is_empty() {
-                path.clone()
-            } else {
-                resolve(path, to)
+            let target = match to {
+                "" => Some(path.clone()),
+                to => resolve(path, to),
+            };
+            let Some(target) = target else {
+                let (file, line) = source(project, page, link);
+                findings.push(Problem::new(
+                    file,
+                    line,
+                    format!("links to `{link}`, which leads out of the site"),
+                    "write the way from this page; the site need not stand at its host's root",
+                ));
+                continue;
             };
             let target =
                 if to.ends_with('/') || fs::metadata(out.join(&target)).is_ok_and(|m| m.is_dir()) {
@@ -88,20 +97,22 @@ fn is_external(link: &str) -> bool {
         })
 }
 
-/// Where a relative link on a page leads, below the site's root.
-fn resolve(page: &Path, link: &str) -> PathBuf {
+/// Where a relative link on a page leads, below the site's root; nothing if it leads out of it.
+fn resolve(page: &Path, link: &str) -> Option<PathBuf> {
+    if link.starts_with('/') {
+        return None;
+    }
     let mut target = page.to_owned();
     target.pop();
     for part in link.split('/') {
         match part {
             "" | "." => {}
-            ".." => {
-                target.pop();
-            }
+            ".." if !target.pop() => return None,
+            ".." => {}
             part => target.push(decode(part)),
         }
     }
-    target
+    Some(target)
 }
 
 /// Undoes percent encoding; what is not such stays.
@@ -110,10 +121,8 @@ fn decode(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {
         let byte = (*first == b'%')
-            .then(|| after.get(..2))
-            .flatten()
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+            .then(|| html::percent_encoded(after))
+            .flatten();
         rest = if byte.is_some() { &after[2..] } else { after };
         bytes.push(byte.unwrap_or(*first));
     }
@@ -144,12 +153,20 @@ mod tests {
         let page = Path::new("ko/ch01-basics/ports.html");
         assert_eq!(
             resolve(page, "../glossary.html"),
-            Path::new("ko/glossary.html")
+            Some("ko/glossary.html".into())
         );
         assert_eq!(
             resolve(page, "../../en/ch01-basics/ports.html"),
-            Path::new("en/ch01-basics/ports.html")
+            Some("en/ch01-basics/ports.html".into())
         );
+    }
+
+    #[test]
+    fn a_link_can_lead_out_of_the_site() {
+        let page = Path::new("ko/ch01-basics/ports.html");
+        assert_eq!(resolve(page, "../../index.html"), Some("index.html".into()));
+        assert_eq!(resolve(page, "../../../index.html"), None);
+        assert_eq!(resolve(page, "/ko/index.html"), None);
     }
 
     #[test]

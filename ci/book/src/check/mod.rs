@@ -6,13 +6,14 @@ mod parity;
 mod prose;
 mod tables;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
 use crate::problem::{Problem, Problems};
 use crate::project::Project;
 use crate::site;
+use crate::site::folder::Folder;
 use crate::summary::Summary;
 use crate::sync::Texts;
 
@@ -33,18 +34,19 @@ pub fn check(project: &Project) -> Result<Report> {
     let mut findings = Vec::new();
     let mut pages = 0;
 
-    let out = project
-        .root
-        .join(format!("target/book/check-{}", std::process::id()));
-    let removed = RemovedAtEnd(out);
-    match site::build(project, &removed.0, &site::default_base_url(project)) {
-        Ok(site) => findings.extend(links::check(project, &site, &removed.0)),
+    let out = Folder::named(
+        project
+            .root
+            .join(format!("target/book/check-{}", std::process::id())),
+    );
+    match site::build(project, &out.0, &site::default_base_url(project)) {
+        Ok(site) => findings.extend(links::check(project, &site, &out.0)),
         Err(error) => match error.downcast::<Problems>() {
             Ok(Problems(problems)) => findings.extend(problems),
             Err(error) => return Err(error),
         },
     }
-    drop(removed);
+    drop(out);
 
     // A page that is not UTF-8 keeps the others from being compared with it.
     if let Ok(texts) = Texts::load(project) {
@@ -75,14 +77,6 @@ fn summaries(project: &Project) -> Result<Vec<Problem>> {
         }
     }
     Ok(problems)
-}
-
-struct RemovedAtEnd(PathBuf);
-
-impl Drop for RemovedAtEnd {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// The line, counted from 1, of the first place where `text` has `part`; 0 if it has it nowhere.

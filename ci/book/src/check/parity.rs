@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::directive::is_inline;
 use crate::page::{Page, Section};
 use crate::problem::Problem;
 use crate::project::Project;
@@ -27,6 +28,14 @@ pub fn check(project: &Project, texts: &Texts) -> Vec<Problem> {
                     "write it; until then readers see the other language's text",
                 ));
             }
+        }
+        if let Some(page) = there.first().filter(|_| !is_page_name(path)) {
+            findings.push(Problem::new(
+                &page.file,
+                0,
+                "has a name that addresses, or mdBook, have another use for",
+                "use lower-case ASCII letters, digits and single hyphens, and neither print nor 404",
+            ));
         }
         for page in &there {
             findings.extend(headings(page));
@@ -53,6 +62,15 @@ fn headings(page: &Page) -> Vec<Problem> {
                 remedy,
             ));
         };
+        if heading.contained {
+            problem(
+                format!(
+                    "heading «{}» stands in a list or a quotation",
+                    heading.title.trim()
+                ),
+                "take it out, or write `**…**`: a heading begins a section of the page",
+            );
+        }
         match &heading.id {
             None => problem(
                 format!("heading «{}» has no id", heading.title.trim()),
@@ -81,6 +99,14 @@ fn headings(page: &Page) -> Vec<Problem> {
         ));
     }
     findings
+}
+
+/// Whether a page can be found under its path as it stands, and mdBook makes no other there.
+fn is_page_name(path: &str) -> bool {
+    let Some(stem) = path.strip_suffix(".md") else {
+        return false;
+    };
+    stem.split('/').all(is_kebab) && !matches!(stem, "print" | "404" | "toc")
 }
 
 fn is_kebab(id: &str) -> bool {
@@ -199,12 +225,12 @@ type Parts = fn(&Page, &Section) -> Vec<(String, usize)>;
 
 /// Directives that stand alone: their order is the page's.
 fn blocks(page: &Page, section: &Section) -> Vec<(String, usize)> {
-    directives(page, section, |name| !matches!(name, "proof" | "rfc"))
+    directives(page, section, |name| !is_inline(name))
 }
 
 /// Directives within sentences.
 fn marks(page: &Page, section: &Section) -> Vec<(String, usize)> {
-    directives(page, section, |name| matches!(name, "proof" | "rfc"))
+    directives(page, section, is_inline)
 }
 
 fn directives(page: &Page, section: &Section, wanted: fn(&str) -> bool) -> Vec<(String, usize)> {
@@ -283,6 +309,23 @@ fn details(page: &Page, section: &Section) -> Vec<(String, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_has_a_name_that_needs_no_escape_and_is_its_own() {
+        for path in ["index.md", "ch01-basics/ports.md"] {
+            assert!(is_page_name(path), "{path}");
+        }
+        for path in [
+            "a b.md",
+            "C#.md",
+            "ch01/404/..md",
+            "404.md",
+            "print.md",
+            "포트.md",
+        ] {
+            assert!(!is_page_name(path), "{path}");
+        }
+    }
 
     #[test]
     fn a_file_in_another_language_is_the_same_file() {

@@ -1,6 +1,7 @@
 //! Traps in prose: emphasis that does not close, quotes that turn the wrong way, spellings that
 //! the term table rejects, RFCs named without their directive.
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::line_of;
@@ -56,27 +57,56 @@ pub fn check(project: &Project, texts: &Texts) -> Vec<Problem> {
     findings
 }
 
-/// An asterisk that Markdown left as it stands: most often emphasis that does not close because a
-/// particle follows a bracket or a code span.
+/// A sign of emphasis that Markdown left as it stands: most often emphasis that does not close
+/// because a particle follows a bracket, a code span or, after `_` always, the word.
 fn emphasis(page: &Page) -> Vec<Problem> {
     let mut findings = Vec::new();
     let mut last_line = 0;
     for range in &page.prose {
-        let escaped = page.text[..range.start].ends_with('\\');
-        if page.text[range.clone()].contains('*') && !escaped {
-            let line = page.line(range.start);
-            if line != last_line {
-                findings.push(Problem::new(
-                    &page.file,
-                    line,
-                    "an asterisk is printed as it stands: emphasis does not open or close here",
-                    "put the particle inside, reorder, or write `<strong>…</strong>`; `\\*` prints an asterisk",
-                ));
-            }
-            last_line = line;
+        if page.text[..range.start].ends_with('\\') {
+            continue;
         }
+        let text = &page.text[range.clone()];
+        let sign = if text.contains('*') {
+            "an asterisk"
+        } else if has_doubled_tilde(page, range) {
+            "`~~`"
+        } else if has_edge_underscore(page, range) {
+            "an underscore"
+        } else {
+            continue;
+        };
+        let line = page.line(range.start);
+        if line != last_line {
+            findings.push(Problem::new(
+                &page.file,
+                line,
+                format!("{sign} is printed as it stands: emphasis does not open or close here"),
+                "put the particle inside, reorder, or write `<strong>…</strong>`; a backslash before the sign prints it",
+            ));
+        }
+        last_line = line;
     }
     findings
+}
+
+/// Whether there is a tilde beside another: one alone is a range's, as in 1~3. The parser gives each
+/// on its own.
+fn has_doubled_tilde(page: &Page, range: &Range<usize>) -> bool {
+    page.text[range.clone()].match_indices('~').any(|(at, _)| {
+        let at = range.start + at;
+        page.text[..at].ends_with('~') || page.text[at + 1..].starts_with('~')
+    })
+}
+
+/// Whether an underscore stands at a word's edge, as one of emphasis does and one of `snd_una` not.
+fn has_edge_underscore(page: &Page, range: &Range<usize>) -> bool {
+    let is_inner = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    page.text[range.clone()].match_indices('_').any(|(at, _)| {
+        let at = range.start + at;
+        !is_inner(page.text[..at].chars().next_back())
+            || !is_inner(page.text[at + 1..].chars().next())
+    })
 }
 
 /// `“인용”을`: a curly quote beside Hangul is more often than not a wrongly turned one.
@@ -170,8 +200,9 @@ fn rfcs(page: &Page) -> Vec<Problem> {
     let mut findings = Vec::new();
     for range in &page.prose {
         let text = &page.text[range.clone()];
-        for (at, _) in text.match_indices("RFC ") {
-            let number: String = text[at + 4..]
+        for (at, name) in text.match_indices("RFC") {
+            let number: String = text[at + name.len()..]
+                .trim_start_matches([' ', '\u{a0}', '-'])
                 .chars()
                 .take_while(char::is_ascii_digit)
                 .collect();
@@ -180,12 +211,20 @@ fn rfcs(page: &Page) -> Vec<Problem> {
                 .directives
                 .iter()
                 .any(|directive| directive.range.contains(&place));
+            let in_heading = page
+                .headings
+                .iter()
+                .any(|heading| (heading.at..heading.end).contains(&place));
             if !number.is_empty() && !in_directive {
                 findings.push(Problem::new(
                     &page.file,
                     page.line(place),
                     format!("RFC {number} is named in plain text"),
-                    format!("write `{{{{#rfc {number}}}}}`, or `{{{{#rfc {number} SECTION}}}}`"),
+                    if in_heading {
+                        format!("name what it is about, and write `{{{{#rfc {number}}}}}` below")
+                    } else {
+                        format!("write `{{{{#rfc {number}}}}}`, or `{{{{#rfc {number} SECTION}}}}`")
+                    },
                 ));
             }
         }

@@ -20,15 +20,25 @@
     shown.textContent = text;
     document.body.append(shown);
   };
-  const source = new EventSource(events);
-  source.addEventListener('failed', (event) => show(event.data));
-  source.addEventListener('built', (event) => {
-    hide();
-    if (event.data !== generation) {
-      sessionStorage.setItem(place, String(scrollY));
-      source.close();
-      location.reload();
-    }
-  });
-  addEventListener('pagehide', () => source.close());
+  // Only a page that is looked at listens: a browser allows six connections to a host, and six open
+  // tabs would leave none for the seventh. The server says at once how things stand.
+  let source = null;
+  const rest = () => { source?.close(); source = null; };
+  const listen = () => {
+    if (source || document.hidden) return;
+    source = new EventSource(events);
+    source.addEventListener('failed', (event) => show(event.data));
+    source.addEventListener('built', (event) => {
+      hide();
+      if (event.data !== generation) {
+        sessionStorage.setItem(place, String(scrollY));
+        rest();
+        location.reload();
+      }
+    });
+  };
+  listen();
+  document.addEventListener('visibilitychange', () => (document.hidden ? rest() : listen()));
+  addEventListener('pagehide', rest);
+  addEventListener('pageshow', listen);
 })();

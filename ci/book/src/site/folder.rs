@@ -1,9 +1,12 @@
 //! The folders that a build writes: whole or not at all, and never over anyone else's files.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+
+use crate::project::is_hidden;
 
 /// A file in every folder that a build made, so that no build replaces a folder of another kind.
 const MARKER: &str = ".cargo-book";
@@ -13,6 +16,23 @@ const OUT_REMEDY: &str = "choose a folder that you may write, with `--out DIR`";
 
 /// A folder that goes when it is no longer needed.
 pub struct Folder(pub PathBuf);
+
+impl Folder {
+    /// An empty folder. What stands there is a process's that was killed, and had the same id: a
+    /// container gives out the same few again and again.
+    pub fn empty(path: PathBuf) -> io::Result<Self> {
+        let folder = Self::named(path);
+        fs::create_dir_all(&folder.0)?;
+        Ok(folder)
+    }
+
+    /// The same, not made yet.
+    pub fn named(path: PathBuf) -> Self {
+        // Most often there is nothing to remove.
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -47,10 +67,8 @@ pub fn fresh(out: &Path) -> Result<Folder> {
     let parent = parent_of(out);
     fs::create_dir_all(&parent)
         .with_context(|| format!("cannot make {}: {OUT_REMEDY}", parent.display()))?;
-    let fresh = sibling(out, "new");
-    fs::create_dir_all(&fresh)
-        .with_context(|| format!("cannot write in {}: {OUT_REMEDY}", parent.display()))?;
-    Ok(Folder(fresh))
+    Folder::empty(sibling(out, "new"))
+        .with_context(|| format!("cannot write in {}: {OUT_REMEDY}", parent.display()))
 }
 
 /// Puts what a build wrote where `out` was.
@@ -84,7 +102,7 @@ fn refuse_foreign(out: &Path) -> Result<()> {
 }
 
 fn replace(fresh: &Path, out: &Path) -> Result<()> {
-    let old = Folder(sibling(out, "old"));
+    let old = Folder::named(sibling(out, "old"));
     if out.exists() {
         fs::rename(out, &old.0)?;
     }
@@ -104,14 +122,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
 }
 
-/// Copies the files that are wanted, and the folders that they stand in.
+/// Copies the files that are wanted, and the folders that they stand in; never a hidden one.
 pub fn copy_tree(from: &Path, to: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<()> {
     let Ok(entries) = fs::read_dir(from) else {
         return Ok(());
     };
     for entry in entries {
         let path = entry?.path();
-        let Some(name) = path.file_name() else {
+        let Some(name) = path.file_name().filter(|_| !is_hidden(&path)) else {
             continue;
         };
         if path.is_dir() {

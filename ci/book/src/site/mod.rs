@@ -1,7 +1,7 @@
 //! Builds the site: mdBook renders each language, then every page gets what mdBook does not know:
 //! the other languages, the contents, the search, the words for search engines.
 
-mod folder;
+pub mod folder;
 mod root;
 mod shell;
 
@@ -69,6 +69,8 @@ fn with_slash(url: &str) -> String {
 ///
 /// [`Problems`] where the book's own text is at fault; other errors where a file or folder is.
 pub fn build(project: &Project, out: &Path, base_url: &str) -> Result<Site> {
+    // A link to a folder stays one: what it leads to is replaced.
+    let out = &fs::canonicalize(out).unwrap_or_else(|_| out.to_owned());
     let fresh = folder::fresh(out)?;
     let site = Build::new(project, &fresh.0, &with_slash(base_url))?.run()?;
     folder::put_in_place(&fresh, out)?;
@@ -110,9 +112,10 @@ impl<'a> Build<'a> {
         let work = project
             .root
             .join(format!("target/book/work-{}", std::process::id()));
-        fs::create_dir_all(&work).with_context(|| format!("making {}", work.display()))?;
+        let work =
+            Folder::empty(work.clone()).with_context(|| format!("making {}", work.display()))?;
         Ok(Self {
-            work: Folder(work),
+            work,
             texts: Texts::load(project)?,
             project,
             summaries,
@@ -169,10 +172,13 @@ impl<'a> Build<'a> {
             return Err(Problems(problems).into());
         }
 
-        let theme = self.work.0.join(format!("theme-{}", language.code));
-        theme::write(self.project, language, Mode::Site, &theme)?;
+        // A root with the theme and without pages: mdBook would copy all that stands beside them,
+        // and fail for an editor's lock on one. [`Self::assets`] copies what readers are to have.
+        let root = self.work.0.join(format!("root-{}", language.code));
+        theme::write(self.project, language, Mode::Site, &root.join("theme"))?;
+        fs::create_dir_all(root.join(&language.src))?;
         let to = self.work.0.join(&language.code);
-        self.render(language, book, &theme, &to, true)?;
+        self.render(language, book, &root, &to, true)?;
         let mut rendered = Vec::new();
         for entry in summary.pages() {
             rendered.push(read(&to, entry.clone(), true)?);
@@ -189,7 +195,7 @@ impl<'a> Build<'a> {
         if !unlisted.is_empty() {
             // A book of their own, so that the print page does not have them.
             let to = self.work.0.join(format!("{}-unlisted", language.code));
-            self.render(language, extra, &theme, &to, false)?;
+            self.render(language, extra, &root, &to, false)?;
             for entry in unlisted {
                 rendered.push(read(&to, entry, false)?);
             }
@@ -283,7 +289,7 @@ impl<'a> Build<'a> {
         &self,
         language: &Language,
         chapters: Vec<BookItem>,
-        theme: &Path,
+        root: &Path,
         to: &Path,
         whole: bool,
     ) -> Result<()> {
@@ -294,7 +300,7 @@ impl<'a> Build<'a> {
         config.book.title = Some(project.word("book-title", &language.code));
         config.book.description = Some(project.word("book-description", &language.code));
         config.build.build_dir = to.to_owned();
-        config.set("output.html.theme", theme)?;
+        config.set("output.html.theme", "theme")?;
         config.set("output.html.print.enable", whole)?;
         config.set(
             "output.html.site-url",
@@ -305,7 +311,7 @@ impl<'a> Build<'a> {
         }
 
         let mut mdbook = MDBook::load_with_config_and_summary(
-            &project.root,
+            root,
             for_driver(&config)?,
             mdbook_summary::Summary::default(),
         )?;
