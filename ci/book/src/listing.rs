@@ -23,6 +23,8 @@ pub struct Listing {
     pub what: BTreeMap<String, String>,
     /// What the machine must have, by `cargo book doctor`'s names.
     pub needs: Vec<String>,
+    /// Whether it was written ahead of its chapter, for another chapter that builds on it.
+    pub awaits_page: bool,
     root: PathBuf,
     /// Read when first asked for: a page may name many of them.
     tests: OnceLock<Vec<TestPlace>>,
@@ -49,12 +51,14 @@ struct Metadata {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct BookMetadata {
     #[serde(default)]
     what: BTreeMap<String, String>,
     #[serde(default)]
     needs: Vec<String>,
+    #[serde(default)]
+    awaits_page: bool,
 }
 
 impl Listing {
@@ -87,6 +91,7 @@ impl Listing {
                     dir: dir.strip_prefix(root).unwrap_or(&dir).to_owned(),
                     what,
                     needs: package.metadata.book.needs,
+                    awaits_page: package.metadata.book.awaits_page,
                     root: root.to_owned(),
                     tests: OnceLock::new(),
                 };

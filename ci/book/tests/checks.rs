@@ -335,6 +335,30 @@ fn a_listing_that_is_on_no_page_is_found() {
 }
 
 #[test]
+fn a_listing_may_await_its_page_until_it_has_one() {
+    let book = Book::new();
+    let manifest = "listings/ch01-basics/ports/Cargo.toml";
+    book.change(manifest, "what.ko", "awaits-page = true\nwhat.ko");
+    book.assert_finding(
+        manifest,
+        "listing `basics-ports` awaits a page and is on one of `ko`",
+        "take `awaits-page` out",
+    );
+    let ahead = "listings/ch03-ip/header";
+    book.write(
+        &format!("{ahead}/Cargo.toml"),
+        book.read(manifest).replace("basics-ports", "ip-header"),
+    );
+    book.write(
+        &format!("{ahead}/tests/proofs.rs"),
+        "#[test]\nfn a_claim() {}\n",
+    );
+    book.write(&format!("{ahead}/output.txt"), "read\n");
+    book.change(manifest, "awaits-page = true\n", "");
+    assert_eq!(book.findings(), Vec::<String>::new());
+}
+
+#[test]
 fn a_listing_without_output_tests_or_description_is_found() {
     let book = Book::new();
     book.remove("listings/ch01-basics/ports/output.txt");

@@ -37,6 +37,20 @@ pub fn check(project: &Project, texts: &Texts) -> Vec<Problem> {
                     })
                 })
             });
+            if listing.awaits_page {
+                if shown {
+                    findings.push(Problem::new(
+                        listing.project_path("Cargo.toml"),
+                        0,
+                        format!(
+                            "listing `{}` awaits a page and is on one of `{}`",
+                            listing.name, language.code
+                        ),
+                        "take `awaits-page` out",
+                    ));
+                }
+                continue;
+            }
             if !shown {
                 findings.push(Problem::new(
                     listing.project_path("Cargo.toml"),
