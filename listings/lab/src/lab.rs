@@ -1,0 +1,856 @@
+//! The network: described, built, run, judged, taken down.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::capture::{self, Capture};
+use crate::error::{During, Error};
+use crate::host::{Host, OnceNursery, interface_drops};
+use crate::link::{Direction, Link};
+use crate::netlink::{End, Netlink, switch_offloading_off};
+use crate::node::{Node, Router};
+use crate::packet::Packet;
+use crate::port::Port;
+use crate::relay::{Kind, Mailbox, Place as RelayPlace, Plan, Relay, Tally, Wire};
+use crate::sys;
+
+/// How late the relay may carry a packet before the run counts as disturbed, unless
+/// [`Builder::tolerance`] says otherwise.
+pub const TOLERANCE: Duration = Duration::from_millis(1);
+
+/// How many hosts and nodes a lab may have: the numbers that end their addresses.
+pub const PLACES_AT_MOST: usize = 254;
+
+/// The interfaces of a host; those of the relay have other numbers, see [`End::index`].
+const LOOPBACK: u32 = 1;
+const HOST_INTERFACE: u32 = 2;
+const FIRST_RELAY_INTERFACE: u32 = 100;
+
+/// How long the interfaces of a new lab may take to be ready; they take a few milliseconds.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
+/// A host or node of a [`Builder`], and of the [`Lab`] that it builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place(usize);
+
+/// A network that is being described.
+#[must_use]
+pub struct Builder {
+    places: Vec<Described>,
+    links: Vec<DescribedLink>,
+    congestion: String,
+    snap: usize,
+    tolerance: Duration,
+}
+
+struct Described {
+    name: String,
+    v4: Ipv4Addr,
+    v6: Ipv6Addr,
+    kind: DescribedKind,
+}
+
+enum DescribedKind {
+    Host,
+    Router,
+    Node(Box<dyn Node>),
+    Raw,
+}
+
+struct DescribedLink {
+    ends: [usize; 2],
+    /// From the first end to the second, and back.
+    directions: [Link; 2],
+}
+
+impl Builder {
+    fn new() -> Self {
+        Self {
+            places: Vec::new(),
+            links: Vec::new(),
+            congestion: "cubic".to_owned(),
+            snap: usize::MAX,
+            tolerance: TOLERANCE,
+        }
+    }
+
+    /// Adds a host: a kernel's network stack. It has one link, and the addresses `10.0.0.N` and
+    /// `fd00::N`, of which N counts the hosts and nodes from 1 on.
+    pub fn host(&mut self, name: &str) -> Place {
+        self.add(name, DescribedKind::Host)
+    }
+
+    /// Adds a router, which forwards packets by the way with the fewest links, takes one from their
+    /// time to live, and answers with ICMP what it cannot forward.
+    pub fn router(&mut self, name: &str) -> Place {
+        self.add(name, DescribedKind::Router)
+    }
+
+    /// Adds a node of the experiment's own making. Routes lead through it.
+    pub fn node(&mut self, name: &str, node: impl Node + 'static) -> Place {
+        self.add(name, DescribedKind::Node(Box::new(node)))
+    }
+
+    /// Adds a host without a kernel, whose packets the experiment itself makes and takes: an
+    /// attacker, a TCP of one's own. [`Lab::raw`] gives access. It has one link.
+    pub fn raw(&mut self, name: &str) -> Place {
+        self.add(name, DescribedKind::Raw)
+    }
+
+    /// Gives a host or node other addresses.
+    pub fn addresses(&mut self, place: Place, v4: Ipv4Addr, v6: Ipv6Addr) {
+        let described = &mut self.places[place.0];
+        (described.v4, described.v6) = (v4, v6);
+    }
+
+    /// Joins two hosts or nodes: `there` leads from `a` to `b`, and `back` from `b` to `a`.
+    pub fn link(&mut self, a: Place, b: Place, there: Link, back: Link) {
+        self.links.push(DescribedLink {
+            ends: [a.0, b.0],
+            directions: [there, back],
+        });
+    }
+
+    /// Sets the congestion control of all hosts' TCP, `cubic` otherwise, whatever this machine's
+    /// default is.
+    pub fn congestion(&mut self, name: &str) {
+        name.clone_into(&mut self.congestion);
+    }
+
+    /// Sets how many bytes of each packet the capture keeps; all, otherwise. With 0 it keeps not
+    /// even the packets' times, for runs of millions of packets.
+    pub fn snap(&mut self, bytes: usize) {
+        self.snap = bytes;
+    }
+
+    /// Sets how late the relay may carry a packet before the run counts as disturbed.
+    pub fn tolerance(&mut self, tolerance: Duration) {
+        self.tolerance = tolerance;
+    }
+
+    fn add(&mut self, name: &str, kind: DescribedKind) -> Place {
+        let number = self.places.len() as u8 + 1;
+        self.places.push(Described {
+            name: name.to_owned(),
+            v4: Ipv4Addr::new(10, 0, 0, number),
+            v6: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(number)),
+            kind,
+        });
+        Place(self.places.len() - 1)
+    }
+
+    /// Builds the network and starts it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Topology`] when the description makes no network, [`Error::Congestion`] when the
+    /// kernel lacks the congestion control, [`Error::Refused`] when the machine forbids namespaces or
+    /// interfaces or [`enter`](crate::enter()) was not called, and [`Error::Setup`] for the rest.
+    pub fn start(mut self) -> Result<Lab, Error> {
+        self.check()?;
+        check_congestion(&self.congestion)?;
+        let Kernels {
+            switch,
+            namespaces,
+            mut ports,
+        } = self.build_kernels()?;
+
+        let exits = self.exits();
+        let mut routers = self.routers(&exits);
+        let nursery = Arc::new(OnceNursery::default());
+        let (mut hosts, mut raws) = (HashMap::new(), HashMap::new());
+        let (mut names, mut places) = (Vec::new(), Vec::new());
+        for (at, described) in self.places.into_iter().enumerate() {
+            let Described { name, v4, v6, kind } = described;
+            names.push(capture::Place {
+                name: name.clone(),
+                address: (!matches!(kind, DescribedKind::Node(_))).then(|| v4.to_string()),
+            });
+            let kind = match kind {
+                DescribedKind::Host => {
+                    let namespace = namespaces[&at].clone();
+                    let host = Host::new(name, v4, v6, namespace, nursery.clone());
+                    hosts.insert(at, host);
+                    Kind::Host(ports.remove(&at))
+                }
+                DescribedKind::Router => {
+                    Kind::Node(Box::new(routers.remove(&at).expect("each router is made")))
+                }
+                DescribedKind::Node(node) => Kind::Node(node),
+                DescribedKind::Raw => {
+                    let (sender, receiver) = mpsc::channel();
+                    raws.insert(at, RawEnd { receiver, v4, v6 });
+                    Kind::Raw(sender)
+                }
+            };
+            places.push(RelayPlace {
+                kind,
+                exits: exits[at].iter().map(|exit| exit.wire).collect(),
+            });
+        }
+        let wires = wires(self.links, &exits);
+        let started_realtime_ns = sys::realtime_ns();
+        let relay = Relay::start(Plan {
+            places,
+            wires,
+            snap: self.snap,
+            tolerance: self.tolerance,
+        })
+        .during("start the relay")?;
+        Ok(Lab {
+            relay: Some(relay),
+            hosts,
+            raws: Mutex::new(raws),
+            names,
+            nursery,
+            switch,
+            started_realtime_ns,
+        })
+    }
+
+    /// Whether the description makes a network.
+    fn check(&self) -> Result<(), Error> {
+        let problem = |text: String| Err(Error::Topology(text));
+        if self.places.len() > PLACES_AT_MOST {
+            return problem(format!(
+                "a lab has at most {PLACES_AT_MOST} hosts and nodes"
+            ));
+        }
+        for (at, place) in self.places.iter().enumerate() {
+            let name = &place.name;
+            let links = self
+                .links
+                .iter()
+                .flat_map(|link| link.ends)
+                .filter(|&end| end == at)
+                .count();
+            if matches!(place.kind, DescribedKind::Host | DescribedKind::Raw) && links != 1 {
+                return problem(format!(
+                    "host `{name}` has {links} links and must have one: put a router in between"
+                ));
+            }
+            if self.places[..at].iter().any(|other| other.name == *name) {
+                return problem(format!("two hosts or nodes are called `{name}`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The ways out of each place, by port.
+    fn exits(&self) -> Vec<Vec<Exit>> {
+        let mut exits: Vec<Vec<Exit>> = self.places.iter().map(|_| Vec::new()).collect();
+        for (at, link) in self.links.iter().enumerate() {
+            let [a, b] = link.ends;
+            for (from, to, way) in [(a, b, 0), (b, a, 1)] {
+                exits[from].push(Exit {
+                    to,
+                    wire: 2 * at + way,
+                    mtu: link.directions[way].mtu,
+                });
+            }
+        }
+        exits
+    }
+
+    /// The routers, with their routes to every address by the way with the fewest links.
+    fn routers(&self, exits: &[Vec<Exit>]) -> HashMap<usize, Router> {
+        self.places
+            .iter()
+            .enumerate()
+            .filter(|(_, place)| matches!(place.kind, DescribedKind::Router))
+            .map(|(at, place)| {
+                let mut routes = HashMap::new();
+                for (to, port) in first_ports(at, exits) {
+                    routes.insert(IpAddr::from(self.places[to].v4), port);
+                    routes.insert(IpAddr::from(self.places[to].v6), port);
+                }
+                let router = Router {
+                    v4: place.v4,
+                    v6: place.v6,
+                    routes,
+                    mtus: exits[at].iter().map(|exit| exit.mtu).collect(),
+                };
+                (at, router)
+            })
+            .collect()
+    }
+
+    /// Makes the namespaces and interfaces, in a thread that goes from one to the next. (`&mut`
+    /// since a [`Node`] may go to another thread, but not be seen by two.)
+    fn build_kernels(&mut self) -> Result<Kernels, Error> {
+        thread::scope(|scope| scope.spawn(|| self.build_kernels_here()).join())
+            .unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    fn build_kernels_here(&mut self) -> Result<Kernels, Error> {
+        let switch = sys::new_network_namespace().during("make a network namespace")?;
+        // The relay's ends carry packets for others and should say nothing of their own.
+        write_parameter("net/ipv6/conf/default/disable_ipv6", "1");
+        let mut kernels = Kernels {
+            switch,
+            namespaces: HashMap::new(),
+            ports: HashMap::new(),
+        };
+        let mut wired = Vec::new();
+        for (at, place) in self.places.iter().enumerate() {
+            if matches!(place.kind, DescribedKind::Host) {
+                let namespace = sys::new_network_namespace().during("make a network namespace")?;
+                kernels.namespaces.insert(at, Arc::new(namespace));
+                wired.push((at, self.configure(at, &kernels.switch)?));
+            }
+        }
+        sys::enter_network_namespace(&kernels.switch).during("enter a network namespace")?;
+        let netlink = Netlink::open().during("open a netlink socket")?;
+        for &(at, mtu) in &wired {
+            let index = relay_index(at);
+            switch_offloading_off(&relay_name(at)).during("switch offloading off")?;
+            netlink
+                .set_up(index, libc::IFF_NOARP)
+                .during("switch an interface on")?;
+            // A socket on an interface that is down is in error from the start.
+            let port = Port::open(index, host_mac(at), relay_mac(at), mtu)
+                .during("open a packet socket")?;
+            kernels.ports.insert(at, port);
+        }
+        // Until the kernel has noticed that both ends are up, it drops what is sent.
+        for &(at, _) in &wired {
+            wait_until_running(&netlink, relay_index(at))?;
+        }
+        for &(at, _) in &wired {
+            sys::enter_network_namespace(&kernels.namespaces[&at])
+                .during("enter a network namespace")?;
+            let netlink = Netlink::open().during("open a netlink socket")?;
+            wait_until_running(&netlink, HOST_INTERFACE)?;
+        }
+        Ok(kernels)
+    }
+
+    /// Configures the host whose namespace the thread has entered, and gives its MTU.
+    fn configure(&self, at: usize, switch: &OwnedFd) -> Result<usize, Error> {
+        for (name, value) in PARAMETERS {
+            write_parameter(name, value);
+        }
+        write_parameter("net/ipv4/tcp_congestion_control", &self.congestion);
+
+        let mtu = self
+            .links
+            .iter()
+            .find_map(|link| {
+                let way = link.ends.iter().position(|&end| end == at)?;
+                Some(link.directions[way].mtu)
+            })
+            .expect("a host has a link, as was checked");
+        let netlink = Netlink::open().during("open a netlink socket")?;
+        netlink
+            .set_up(LOOPBACK, 0)
+            .during("switch the loopback interface on")?;
+        let here = End {
+            name: "eth0",
+            index: HOST_INTERFACE,
+            mac: host_mac(at),
+        };
+        let there = End {
+            name: &relay_name(at),
+            index: relay_index(at),
+            mac: relay_mac(at),
+        };
+        netlink
+            .create_veth(&here, &there, switch.as_fd(), mtu)
+            .during("make a pair of interfaces")?;
+        switch_offloading_off("eth0").during("switch offloading off")?;
+        // Nobody else is on this wire: there is nothing to resolve, and nobody to talk to.
+        netlink
+            .set_up(HOST_INTERFACE, libc::IFF_NOARP)
+            .during("switch an interface on")?;
+        let place = &self.places[at];
+        for address in [IpAddr::from(place.v4), IpAddr::from(place.v6)] {
+            netlink
+                .add_address(HOST_INTERFACE, address)
+                .during("set an address")?;
+            netlink
+                .add_default_route(HOST_INTERFACE, address, &self.congestion)
+                .during("set a route")?;
+        }
+        Ok(mtu)
+    }
+}
+
+/// Kernel parameters of every host. What a new namespace copies from the machine is set to the
+/// kernel's own default, so that a run does not depend on the machine.
+const PARAMETERS: [(&str, &str); 13] = [
+    // A connection must not learn from the one before.
+    ("net/ipv4/tcp_no_metrics_save", "1"),
+    ("net/ipv4/tcp_rmem", "4096 131072 6291456"),
+    ("net/ipv4/tcp_wmem", "4096 16384 4194304"),
+    ("net/ipv4/conf/all/rp_filter", "0"),
+    ("net/ipv4/conf/default/rp_filter", "0"),
+    ("net/ipv4/conf/all/forwarding", "0"),
+    // A host may ping without privilege.
+    ("net/ipv4/ping_group_range", "0 0"),
+    // No link-local address, no duplicate address detection, no router solicitation: a capture
+    // holds what the experiment sends.
+    ("net/ipv6/conf/all/disable_ipv6", "0"),
+    ("net/ipv6/conf/default/disable_ipv6", "0"),
+    ("net/ipv6/conf/default/addr_gen_mode", "1"),
+    ("net/ipv6/conf/default/accept_dad", "0"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
+    ("net/ipv6/conf/default/router_solicitations", "0"),
+];
+
+/// Sets a parameter that not every kernel has, or lets the owner of a user namespace set.
+fn write_parameter(name: &str, value: &str) {
+    let _ = fs::write(format!("/proc/sys/{name}"), value);
+}
+
+fn check_congestion(wanted: &str) -> Result<(), Error> {
+    let available = fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control")
+        .during("read which congestion controls there are")?;
+    if available.split_whitespace().any(|name| name == wanted) {
+        return Ok(());
+    }
+    Err(Error::Congestion {
+        wanted: wanted.to_owned(),
+        available: available.trim().to_owned(),
+    })
+}
+
+fn wait_until_running(netlink: &Netlink, index: u32) -> Result<(), Error> {
+    let deadline = Instant::now() + READY_WITHIN;
+    while !netlink.is_running(index).during("look at an interface")? {
+        if Instant::now() > deadline {
+            return Err(io::Error::from(io::ErrorKind::TimedOut))
+                .during("see an interface come up");
+        }
+        thread::sleep(Duration::from_micros(100));
+    }
+    Ok(())
+}
+
+fn relay_name(place: usize) -> String {
+    format!("wire{place}")
+}
+
+fn relay_index(place: usize) -> u32 {
+    FIRST_RELAY_INTERFACE + place as u32
+}
+
+/// Locally administered addresses (IEEE 802): those of hosts end in 1, the relay's in 2.
+fn host_mac(place: usize) -> [u8; 6] {
+    [2, 0, 0, 0, place as u8, 1]
+}
+
+fn relay_mac(place: usize) -> [u8; 6] {
+    [2, 0, 0, 0, place as u8, 2]
+}
+
+/// The way out of a place by one of its ports.
+struct Exit {
+    to: usize,
+    wire: usize,
+    mtu: usize,
+}
+
+/// What the kernel has made of the description.
+struct Kernels {
+    switch: OwnedFd,
+    namespaces: HashMap<usize, Arc<OwnedFd>>,
+    ports: HashMap<usize, Port>,
+}
+
+/// By which port the shortest way from a place to every other begins. Hosts pass nothing on.
+fn first_ports(from: usize, exits: &[Vec<Exit>]) -> HashMap<usize, usize> {
+    let mut first = HashMap::new();
+    let mut queue: VecDeque<(usize, usize)> = exits[from]
+        .iter()
+        .enumerate()
+        .map(|(port, exit)| (exit.to, port))
+        .collect();
+    while let Some((place, port)) = queue.pop_front() {
+        if place != from && !first.contains_key(&place) {
+            first.insert(place, port);
+            queue.extend(exits[place].iter().map(|exit| (exit.to, port)));
+        }
+    }
+    first
+}
+
+fn wires(links: Vec<DescribedLink>, exits: &[Vec<Exit>]) -> Vec<Wire> {
+    let port_of = |place: usize, wire: usize| {
+        exits[place]
+            .iter()
+            .position(|exit| exit.wire == wire)
+            .expect("each wire leaves its place by a port")
+    };
+    links
+        .into_iter()
+        .enumerate()
+        .flat_map(|(at, link)| {
+            let [a, b] = link.ends;
+            let [there, back] = link.directions;
+            let (out, home) = (2 * at, 2 * at + 1);
+            // A link's two directions share a port at each end.
+            [
+                Wire {
+                    from: a,
+                    to: b,
+                    port: port_of(b, home),
+                    direction: Direction::new(there),
+                },
+                Wire {
+                    from: b,
+                    to: a,
+                    port: port_of(a, out),
+                    direction: Direction::new(back),
+                },
+            ]
+        })
+        .collect()
+}
+
+/// A running network. Dropping it takes away all of it: namespaces, interfaces, programs.
+pub struct Lab {
+    relay: Option<Relay>,
+    hosts: HashMap<usize, Host>,
+    /// Raw hosts that were not asked for yet.
+    raws: Mutex<HashMap<usize, RawEnd>>,
+    names: Vec<capture::Place>,
+    nursery: Arc<OnceNursery>,
+    /// The namespace of the relay's ends of all interfaces.
+    switch: OwnedFd,
+    started_realtime_ns: u64,
+}
+
+impl Lab {
+    /// A network without hosts, to be described.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// What most experiments need: hosts `client` and `server`, and a link that is the same in both
+    /// directions. (If it has a rule, the rule sees both directions, each numbered by itself.)
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Builder::start`].
+    pub fn pair(link: Link) -> Result<(Self, Host, Host), Error> {
+        let mut builder = Self::builder();
+        let client = builder.host("client");
+        let server = builder.host("server");
+        builder.link(client, server, link.clone(), link);
+        let lab = builder.start()?;
+        let hosts = (lab.host(client), lab.host(server));
+        Ok((lab, hosts.0, hosts.1))
+    }
+
+    /// A host.
+    ///
+    /// # Panics
+    ///
+    /// When `place` is something else.
+    #[must_use]
+    pub fn host(&self, place: Place) -> Host {
+        self.hosts
+            .get(&place.0)
+            .unwrap_or_else(|| panic!("`{}` is no host", self.names[place.0].name))
+            .clone()
+    }
+
+    /// The access to a raw host.
+    ///
+    /// # Panics
+    ///
+    /// When `place` is something else, or was given before.
+    #[must_use]
+    pub fn raw(&self, place: Place) -> Raw {
+        let raw = self
+            .raws
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&place.0);
+        let name = &self.names[place.0].name;
+        let RawEnd { receiver, v4, v6 } =
+            raw.unwrap_or_else(|| panic!("`{name}` is no raw host, or is in use already"));
+        Raw {
+            place: place.0,
+            v4,
+            v6,
+            receiver,
+            mailbox: self.relay().mailbox().clone(),
+        }
+    }
+
+    /// All packets so far, those included that a host has sent before this call.
+    ///
+    /// # Panics
+    ///
+    /// When the relay has ended because a rule or node panicked.
+    #[must_use]
+    pub fn capture(&self) -> Capture {
+        let crossings = self.relay().mailbox().capture().expect(RELAY_IS_GONE);
+        Capture::new(self.names.clone(), crossings, self.started_realtime_ns)
+    }
+
+    /// Ends the run and says whether it was disturbed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Undecided`] when packets were lost that no link had decided to lose.
+    ///
+    /// # Panics
+    ///
+    /// When the relay has ended because a rule or node panicked.
+    pub fn finish(self) -> Result<Report, Error> {
+        let tally = self.relay().mailbox().tally().expect(RELAY_IS_GONE);
+        let drops = self.undecided_drops(&tally)?;
+        if drops.is_empty() {
+            Ok(Report::new(&tally))
+        } else {
+            Err(Error::Undecided(drops))
+        }
+    }
+
+    /// Where packets were lost that the relay knows nothing of.
+    fn undecided_drops(&self, tally: &Tally) -> Result<Vec<String>, Error> {
+        let mut drops = Vec::new();
+        let mut note = |count: u64, place: &str, what: &str| {
+            if count > 0 {
+                drops.push(format!("{count} of `{place}` {what}"));
+            }
+        };
+        for (&at, host) in &self.hosts {
+            note(
+                tally.overflowed[at],
+                host.name(),
+                "the relay had no room for",
+            );
+            note(tally.refused[at], host.name(), "the kernel did not take");
+            for (interface, count) in host.interface_drops() {
+                note(count, host.name(), &format!("at interface {interface}"));
+            }
+        }
+        let dev = thread::scope(|scope| {
+            let look = || {
+                sys::enter_network_namespace(&self.switch)?;
+                fs::read_to_string("/proc/thread-self/net/dev")
+            };
+            scope.spawn(look).join()
+        })
+        .unwrap_or_else(|panic| resume_unwind(panic))
+        .during("read what the interfaces have lost")?;
+        for (interface, count) in interface_drops(&dev) {
+            note(count, &interface, "on the relay's side");
+        }
+        drops.sort();
+        Ok(drops)
+    }
+
+    fn relay(&self) -> &Relay {
+        self.relay
+            .as_ref()
+            .expect("the relay runs as long as the lab")
+    }
+}
+
+const RELAY_IS_GONE: &str = "a rule or node has panicked, and the lab's relay with it";
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.nursery
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.relay.take();
+        for host in self.hosts.values() {
+            host.retire();
+        }
+    }
+}
+
+/// Where a raw host's packets come out.
+struct RawEnd {
+    receiver: mpsc::Receiver<Packet>,
+    v4: Ipv4Addr,
+    v6: Ipv6Addr,
+}
+
+/// A host without a kernel: the experiment makes and takes its packets.
+#[derive(Debug)]
+pub struct Raw {
+    place: usize,
+    v4: Ipv4Addr,
+    v6: Ipv6Addr,
+    receiver: mpsc::Receiver<Packet>,
+    mailbox: Mailbox,
+}
+
+/// Why a [`Raw`] host received nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nothing {
+    /// Nothing arrived in time.
+    InTime,
+    /// The lab is gone, and nothing will arrive.
+    EverAgain,
+}
+
+impl Raw {
+    /// Its IPv4 address.
+    #[must_use]
+    pub fn v4(&self) -> Ipv4Addr {
+        self.v4
+    }
+
+    /// Its IPv6 address.
+    #[must_use]
+    pub fn v6(&self) -> Ipv6Addr {
+        self.v6
+    }
+
+    /// Sends a packet, whatever it says of its source; does nothing when the lab is gone.
+    pub fn send(&self, packet: Packet) {
+        self.mailbox.inject(self.place, packet);
+    }
+
+    /// Waits for the next packet.
+    ///
+    /// # Errors
+    ///
+    /// [`Nothing`] says why there is none.
+    pub fn receive(&self, within: Duration) -> Result<Packet, Nothing> {
+        self.receiver
+            .recv_timeout(within)
+            .map_err(|error| match error {
+                mpsc::RecvTimeoutError::Timeout => Nothing::InTime,
+                mpsc::RecvTimeoutError::Disconnected => Nothing::EverAgain,
+            })
+    }
+}
+
+/// How a run went, apart from what the experiment itself found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub struct Report {
+    /// How many packets arrived at hosts.
+    pub arrivals: u64,
+    /// How many of them arrived later than the tolerance allows.
+    pub late: u64,
+    /// How late the latest was.
+    pub latest: Duration,
+    /// How late they were on average.
+    pub mean: Duration,
+}
+
+impl Report {
+    fn new(tally: &Tally) -> Self {
+        Self {
+            arrivals: tally.arrivals,
+            late: tally.late,
+            latest: Duration::from_nanos(tally.worst_ns),
+            mean: Duration::from_nanos(tally.total_ns / tally.arrivals.max(1)),
+        }
+    }
+
+    /// Whether the machine was too busy for the run's times to mean anything.
+    #[must_use]
+    pub fn disturbed(&self) -> bool {
+        self.late > 0
+    }
+}
+
+/// Repeats an experiment until it was not disturbed, at most `tries` times. Gives what the last run
+/// found, and its report.
+///
+/// # Errors
+///
+/// The error of a run that failed, at once.
+///
+/// # Panics
+///
+/// When `tries` is 0.
+pub fn undisturbed<T, E>(
+    tries: usize,
+    mut experiment: impl FnMut() -> Result<(T, Report), E>,
+) -> Result<(T, Report), E> {
+    assert!(tries > 0, "an experiment takes at least one try");
+    let mut outcome = experiment()?;
+    for _ in 1..tries {
+        if !outcome.1.disturbed() {
+            break;
+        }
+        outcome = experiment()?;
+    }
+    Ok(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(describe: impl FnOnce(&mut Builder)) -> String {
+        let mut builder = Lab::builder();
+        describe(&mut builder);
+        builder.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_makes_no_network_is_refused() {
+        assert_eq!(
+            problem(|builder| {
+                builder.host("a");
+            }),
+            "host `a` has 0 links and must have one: put a router in between"
+        );
+        assert_eq!(
+            problem(|builder| {
+                builder.router("r");
+                builder.router("r");
+            }),
+            "two hosts or nodes are called `r`"
+        );
+    }
+
+    #[test]
+    fn routes_take_the_way_with_the_fewest_links() {
+        // a - r0 - r1 - b, and r0 - r2 - r3 - r1.
+        let mut builder = Lab::builder();
+        let (a, b) = (builder.host("a"), builder.host("b"));
+        let routers: Vec<Place> = (0..4).map(|n| builder.router(&format!("r{n}"))).collect();
+        for (from, to) in [
+            (a, routers[0]),
+            (routers[0], routers[2]),
+            (routers[2], routers[3]),
+            (routers[3], routers[1]),
+            (routers[0], routers[1]),
+            (routers[1], b),
+        ] {
+            builder.link(from, to, Link::new(), Link::new());
+        }
+        let exits = builder.exits();
+        let routers = builder.routers(&exits);
+        let to = |place: Place| IpAddr::from(builder.places[place.0].v6);
+        assert_eq!(routers[&2].routes[&to(b)], 2);
+        assert_eq!(routers[&2].routes[&to(a)], 0);
+    }
+
+    #[test]
+    fn a_disturbed_run_is_repeated_and_a_calm_one_is_not() {
+        let report = |late| Report {
+            arrivals: 9,
+            late,
+            latest: Duration::ZERO,
+            mean: Duration::ZERO,
+        };
+        let mut runs = [1, 1, 0, 0].into_iter().enumerate();
+        let outcome = undisturbed(4, || {
+            let (run, late) = runs.next().unwrap();
+            Ok::<_, Error>((run, report(late)))
+        });
+        assert_eq!(outcome.unwrap().0, 2);
+    }
+}
