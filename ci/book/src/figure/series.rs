@@ -19,15 +19,12 @@ const PLOT_HEIGHT: f64 = 240.0;
 const TOP: f64 = 34.0;
 const BOTTOM: f64 = 46.0;
 const TICK: f64 = 12.0;
-const NAME: f64 = 13.0;
 const MARKER: f64 = 4.0;
 /// Markers of one line keep so far apart where the plot is narrowest, that the dashes between them
 /// are to be seen.
 const MARKER_DISTANCE: f64 = 30.0;
 /// A line of more points has its marker at its end alone: markers would misstate its bends.
 const MOST_MARKED: usize = 60;
-/// So many points of a line, from its end on, are tried as places for its name.
-const TRIED_POINTS: usize = 60;
 
 /// The units of the plot's inner coordinates, stretched to its width.
 const STRETCHED: f64 = 1000.0;
@@ -167,10 +164,11 @@ pub(super) fn draw(series: &Series, context: &Context, out: &mut Markup) {
         .last()
         .map_or(0.0, |tick| tick_width(&number(*tick)) / 2.0);
     let margin = margin.max(MARKER + 4.0);
-    // At its narrowest; the positions of names are tried out there.
+    // At its narrowest: markers and ticks keep apart there.
     let least = (NARROWEST - gutter - margin).max(200.0);
 
     out.open("div", &[("class", &"figure-body")]);
+    draw_key(series, context, out);
     open_scroll(context, least + gutter + margin, out);
     let style = format!(
         "--least:{}px;--left:{}px;--right:{}px",
@@ -249,17 +247,6 @@ pub(super) fn draw(series: &Series, context: &Context, out: &mut Markup) {
         })
         .collect();
     draw_lines(&placed, least, out);
-    let mut taken = Vec::new();
-    for (index, line) in series.lines.iter().take(MOST_LINES).enumerate() {
-        draw_name(
-            index,
-            &context.label(&line.name),
-            &placed,
-            least,
-            &mut taken,
-            out,
-        );
-    }
     out.close().close().close();
 }
 
@@ -369,129 +356,36 @@ fn marker(index: usize, out: &mut Markup) {
     );
 }
 
-/// A name's place: where it is anchored, and the rectangle that it takes.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    anchor: &'static str,
-    x: f64,
-    baseline: f64,
-    left: f64,
-    right: f64,
-}
-
-impl Place {
-    fn top(&self) -> f64 {
-        self.baseline - NAME
-    }
-
-    fn bottom(&self) -> f64 {
-        self.baseline + 4.0
-    }
-
-    /// Whether a marker at this point would touch the name.
-    fn touches(&self, (x, y): (f64, f64)) -> bool {
-        (self.left - MARKER - 1.0..self.right + MARKER + 1.0).contains(&x)
-            && (self.top() - 1.0..self.bottom() + 1.0).contains(&y)
-    }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        self.left < other.right
-            && other.left < self.right
-            && self.top() < other.bottom()
-            && other.top() < self.bottom()
-    }
-
-    /// The places around a point: over it, under it, left of it and right of it.
-    fn around((x, y): (f64, f64), width: f64, plot_width: f64) -> [Self; 4] {
-        let ends = |right: f64, baseline: f64| {
-            let right = right.clamp(width.min(plot_width), plot_width);
-            Self {
-                anchor: "end",
-                x: right,
-                baseline,
-                left: right - width,
-                right,
-            }
-        };
-        let starts = Self {
-            anchor: "start",
-            x: x + 12.0,
-            baseline: y + 4.5,
-            left: x + 12.0,
-            right: x + 12.0 + width,
-        };
-        [
-            ends(x, y - MARKER - 6.0),
-            ends(x, y + MARKER + 14.0),
-            ends(x - 12.0, y + 4.5),
-            starts,
-        ]
-    }
-}
-
-/// A line's name, next to the line, as near to its end as no other line or name is in the way.
-fn draw_name(
-    index: usize,
-    name: &Words,
-    placed: &[Vec<(f64, f64)>],
-    least: f64,
-    taken: &mut Vec<Place>,
-    out: &mut Markup,
-) {
-    let Some(line) = placed.get(index).filter(|line| !line.is_empty()) else {
-        return;
-    };
-    let lines = [name.runs.clone()];
-    // Bold.
-    let width = text::width(&lines, NAME) * 1.06;
-    // Points along all lines that a name should not cover.
-    let occupied: Vec<(f64, f64)> = placed
-        .iter()
-        .flat_map(|line| {
-            line.windows(2).flat_map(|pair| {
-                let (from, to) = (pair[0], pair[1]);
-                (0..=16_u32).map(move |step| {
-                    let part = f64::from(step) / 16.0;
-                    (
-                        (from.0 + (to.0 - from.0) * part) * least,
-                        from.1 + (to.1 - from.1) * part,
-                    )
-                })
-            })
-        })
-        .collect();
-    let mut best: Option<(usize, Place)> = None;
-    'search: for (x, y) in line.iter().rev().take(TRIED_POINTS) {
-        for place in Place::around((x * least, *y), width, least) {
-            let names = taken.iter().filter(|other| place.overlaps(other)).count();
-            let outside = usize::from(
-                place.bottom() > TOP + PLOT_HEIGHT || place.left < 0.0 || place.right > least,
-            );
-            let cost = occupied
-                .iter()
-                .filter(|point| place.touches(**point))
-                .count()
-                + (names + outside) * 1_000;
-            if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                best = Some((cost, place));
-            }
-            if cost == 0 {
-                break 'search;
-            }
-        }
-    }
-    if let Some((_, place)) = best {
-        taken.push(place);
-        svg_lines(
-            &format!("line-name {} c{}", place.anchor, index + 1),
-            &Percent(place.x / least),
-            place.baseline,
-            0.0,
-            name,
-            &lines,
-            out,
+/// Which line is which: its dashes, its marker and its name. Above the plot, where no line or axis
+/// is in the way of a name, however long and in whatever language.
+fn draw_key(series: &Series, context: &Context, out: &mut Markup) {
+    out.open("ul", &[("class", &"key")]);
+    for (index, line) in series.lines.iter().take(MOST_LINES).enumerate() {
+        out.open("li", &[]);
+        out.open(
+            "svg",
+            &[
+                ("viewBox", &"-16 -7 32 14"),
+                ("width", &"32"),
+                ("height", &"14"),
+                ("aria-hidden", &"true"),
+            ],
         );
+        out.element(
+            "path",
+            &[
+                ("class", &format!("line c{}", index + 1)),
+                ("d", &"M-16 0H16"),
+            ],
+            "",
+        );
+        marker(index, out);
+        out.close();
+        out.open("span", &[]);
+        context.label(&line.name).html(out);
+        out.close().close();
     }
+    out.close();
 }
 
 fn description(series: &Series, context: &Context) -> String {

@@ -531,3 +531,39 @@ fn huge_records_are_reported_and_drawn_within_bounds() {
         assert!(html.len() < 700_000, "{} bytes", html.len());
     }
 }
+
+#[test]
+fn every_line_of_a_series_is_named_beside_the_plot_however_long_its_name() {
+    let names = [
+        "`TCP`: short",
+        "`UDP`: a name that is a good deal longer than the plot is wide, in any language at all",
+    ];
+    let figure = Figure::Series(Series {
+        x: Axis::new("sends", ""),
+        y: Axis::new("in all", "bytes"),
+        // Two flat lines at the very bottom leave no room for a name on them.
+        lines: (0_u8..)
+            .zip(names)
+            .map(|(at, name)| Line {
+                name: name.to_owned(),
+                points: vec![(0.0, f64::from(at)), (200.0, f64::from(at))],
+            })
+            .chain([Line {
+                name: "high".to_owned(),
+                points: vec![(0.0, 0.0), (200.0, 200_000.0)],
+            }])
+            .collect(),
+    });
+    let html = drawn(&figure);
+    let key = html.split("<ul class=\"key\">").nth(1).expect("a key");
+    let (key, plot) = key.split_once("</ul>").expect("it ends");
+    assert_eq!(key.matches("<li>").count(), 3, "{key}");
+    let (text, _) = read_back(&format!("<ul>{key}</ul>"));
+    for name in names {
+        assert!(text.contains(&name.replace('`', "")), "{name}: {text}");
+    }
+    assert!(
+        !plot.contains("line-name"),
+        "no name stands among the lines"
+    );
+}
