@@ -276,7 +276,7 @@ pub enum TcpState {
 
 impl TcpState {
     /// By the number that `/proc/net/tcp` has for it (include/net/tcp_states.h).
-    fn from_number(number: u8) -> Option<Self> {
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
         Some(match number {
             1 => Self::Established,
             2 => Self::SynSent,
@@ -291,6 +291,25 @@ impl TcpState {
             10 => Self::Listen,
             11 => Self::Closing,
             _ => return None,
+        })
+    }
+}
+
+/// As the RFC spells it: `FIN-WAIT-1`.
+impl fmt::Display for TcpState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Established => "ESTABLISHED",
+            Self::SynSent => "SYN-SENT",
+            Self::SynReceived => "SYN-RECEIVED",
+            Self::FinWait1 => "FIN-WAIT-1",
+            Self::FinWait2 => "FIN-WAIT-2",
+            Self::TimeWait => "TIME-WAIT",
+            Self::Closed => "CLOSED",
+            Self::CloseWait => "CLOSE-WAIT",
+            Self::LastAck => "LAST-ACK",
+            Self::Listen => "LISTEN",
+            Self::Closing => "CLOSING",
         })
     }
 }

@@ -1,11 +1,14 @@
 //! The network: described, built, run, judged, taken down.
 
 use std::collections::{HashMap, VecDeque};
+use std::env;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -660,8 +663,52 @@ impl Lab {
 
 const RELAY_IS_GONE: &str = "a rule or node has panicked, and the lab's relay with it";
 
+/// The environment variable that names a file for the packets of every lab that ends.
+pub const PCAPNG_VARIABLE: &str = "LAB_PCAPNG";
+
+/// How many labs of this process have written their packets.
+static WRITTEN: AtomicUsize = AtomicUsize::new(0);
+
+impl Lab {
+    /// Writes the packets to the file that [`PCAPNG_VARIABLE`] names, if it does.
+    fn write_pcapng(&self) {
+        let Some(path) = env::var_os(PCAPNG_VARIABLE).map(PathBuf::from) else {
+            return;
+        };
+        let path = numbered(&path, WRITTEN.fetch_add(1, Ordering::Relaxed) + 1);
+        // The run itself is not the worse for it, so it goes on.
+        let written = match self.relay().mailbox().capture() {
+            Some(crossings) => {
+                Capture::new(self.names.clone(), crossings, self.started_realtime_ns)
+                    .write_pcapng(&path, "")
+            }
+            None => Err(io::Error::other(RELAY_IS_GONE)),
+        };
+        if let Err(error) = written {
+            eprintln!("lab: cannot write {}: {error}", path.display());
+        }
+    }
+}
+
+/// `a.pcapng`, `a-2.pcapng`, …
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    if number == 1 {
+        return path.to_owned();
+    }
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{number}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
+}
+
 impl Drop for Lab {
     fn drop(&mut self) {
+        if self.relay.is_some() {
+            self.write_pcapng();
+        }
         self.nursery
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -836,6 +883,14 @@ mod tests {
         let to = |place: Place| IpAddr::from(builder.places[place.0].v6);
         assert_eq!(routers[&2].routes[&to(b)], 2);
         assert_eq!(routers[&2].routes[&to(a)], 0);
+    }
+
+    #[test]
+    fn each_lab_of_a_process_writes_a_file_of_its_own() {
+        let path = Path::new("out/handshake.pcapng");
+        assert_eq!(numbered(path, 1), path);
+        assert_eq!(numbered(path, 2), Path::new("out/handshake-2.pcapng"));
+        assert_eq!(numbered(Path::new("bare"), 3), Path::new("bare-3"));
     }
 
     #[test]

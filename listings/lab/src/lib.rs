@@ -39,6 +39,12 @@
 //! relay knows, and [`Lab::finish`] says so: [`Report::disturbed`]. Experiments assert on counts,
 //! order and medians, and are repeated by [`undisturbed`].
 //!
+//! # Its packets in Wireshark
+//!
+//! Whatever uses the lab also writes its packets to a file, where the environment variable
+//! `LAB_PCAPNG` names one: `LAB_PCAPNG=handshake.pcapng cargo run -p tcp-handshake`. A second lab of
+//! the same process writes to `handshake-2.pcapng`, and so on.
+//!
 //! # What a host is
 //!
 //! One interface, `eth0`, with an IPv4 and an IPv6 address and nobody on its wire: no address
@@ -65,12 +71,17 @@ mod pcapng;
 mod port;
 mod relay;
 mod sys;
+mod tcp_info;
 
 pub use capture::{Capture, Crossing};
 pub use enter::{Refusal, enter, test};
 pub use error::Error;
 pub use host::{Host, TcpSocket, TcpState};
-pub use lab::{Builder, Lab, Nothing, PLACES_AT_MOST, Place, Raw, Report, TOLERANCE, undisturbed};
+pub use lab::{
+    Builder, Lab, Nothing, PCAPNG_VARIABLE, PLACES_AT_MOST, Place, Raw, Report, TOLERANCE,
+    undisturbed,
+};
 pub use link::{Fate, HELD_AT_MOST, Link, QUEUE_BYTES, Verdict};
 pub use node::{Node, Out};
 pub use packet::{Packet, Tcp, Udp};
+pub use tcp_info::{CaState, TcpInfo, tcp_info};

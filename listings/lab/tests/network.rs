@@ -3,9 +3,13 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lab::{Error, Fate, Host, Lab, Link, Report, Tcp, TcpState, Verdict, undisturbed};
+use lab::{
+    CaState, Error, Fate, Host, Lab, Link, Report, Tcp, TcpState, Verdict, tcp_info, undisturbed,
+};
+use pcap_file::pcapng::PcapNgReader;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -341,4 +345,72 @@ fn a_loss_that_no_link_decided_fails_the_run() {
             "{error}"
         );
     });
+}
+
+#[test]
+fn what_the_kernel_knows_of_a_connection_agrees_with_the_packets() {
+    lab::test(|| {
+        const BYTES: u64 = 100_000;
+        let delay = Duration::from_millis(10);
+        let (lab, client, server) = Lab::pair(Link::new().delay(delay)).unwrap();
+        let listener = server.run(|| TcpListener::bind((server.v6(), 80))).unwrap();
+        let mut connection = client
+            .run(|| TcpStream::connect((server.v6(), 80)))
+            .unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        connection.write_all(&vec![1; BYTES as usize]).unwrap();
+        accepted.read_exact(&mut vec![0; BYTES as usize]).unwrap();
+        connection.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(accepted.read(&mut [0]).unwrap(), 0);
+
+        let sender = tcp_info(&connection).unwrap();
+        let receiver = tcp_info(&accepted).unwrap();
+        assert_eq!(receiver.state, Some(TcpState::CloseWait));
+        // The FIN takes a sequence number, and the kernel counts it.
+        assert_eq!(receiver.bytes_received, BYTES + 1);
+        assert_eq!((sender.bytes_sent, sender.bytes_retrans), (BYTES, 0));
+        assert_eq!(sender.ca_state, CaState::Open);
+        assert_eq!((sender.total_retrans, receiver.rcv_ooopack), (0, 0));
+        assert!(sender.min_rtt >= 2 * delay, "{sender:?}");
+        assert!(sender.rto >= Duration::from_millis(200), "{sender:?}");
+
+        let capture = lab.capture();
+        let segments: Vec<Tcp> = capture.sent_by("client").filter_map(|c| c.tcp()).collect();
+        let data = |tcp: &&Tcp| tcp.length > 0;
+        let with_data = segments.iter().filter(data).count();
+        assert_eq!(sender.data_segs_out as usize, with_data);
+        let longest = segments.iter().map(|tcp| tcp.length).max().unwrap();
+        assert_eq!(sender.snd_mss as usize, longest);
+        // Each end tells its shift in its SYN (RFC 7323 §2.2), as the third option's last byte.
+        let shift = |name: &str| {
+            let syn = capture.sent_by(name).next().unwrap();
+            let options = &syn.bytes[40 + 20..];
+            let at = options.windows(2).position(|kind| kind == [3, 3]).unwrap();
+            options[at + 2]
+        };
+        assert_eq!(
+            (sender.snd_wscale, sender.rcv_wscale),
+            (shift("server"), shift("client"))
+        );
+        assert!(lab::tcp_info(&std::fs::File::open("/dev/null").unwrap()).is_err());
+    });
+}
+
+#[test]
+fn a_variable_names_the_file_for_the_packets() {
+    let file = std::env::temp_dir().join(format!("lab-{}.pcapng", std::process::id()));
+    let run = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "-p", "lab", "--example", "echo"])
+        .env("LAB_PCAPNG", &file)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{run:?}");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let mut reader = PcapNgReader::new(&bytes[..]).unwrap();
+    let mut packets = 0;
+    while let Some(block) = reader.next_block() {
+        packets += usize::from(block.unwrap().into_enhanced_packet().is_some());
+    }
+    assert_eq!(packets, 4, "two echoes, there and back");
 }
