@@ -1,4 +1,4 @@
-// Sequences step, fields and bytes light each other. Without this script all of it is there.
+// Sequences and states step, fields and bytes light each other. Without this script all of it is there.
 // Its words stand in the figure.
 
 const modified = (key) => key.altKey || key.ctrlKey || key.metaKey || key.shiftKey;
@@ -91,5 +91,5 @@ function linking(figure) {
     });
 }
 
-document.querySelectorAll(".figure-sequence").forEach(stepping);
+document.querySelectorAll(".figure-sequence, .figure-states").forEach(stepping);
 document.querySelectorAll(".figure-wire").forEach(linking);

@@ -1,5 +1,7 @@
-//! `cargo book bench site`: the site's own measures, beside their bars.
+//! `cargo book bench`: the site's own measures beside their bars, and listings against their
+//! yardsticks.
 
+use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -13,6 +15,7 @@ use flate2::write::GzEncoder;
 
 use crate::check;
 use crate::html;
+use crate::listing::Listing;
 use crate::project::Project;
 use crate::site;
 use crate::terminal::say;
@@ -26,30 +29,78 @@ const COPIES: [usize; 3] = [1, 4, 16];
 /// The page that is weighed: one of a chapter, with listings and figures.
 const WEIGHED: &str = "ch01-basics/protocol-properties.html";
 
-/// What can be measured.
+/// What can be measured beside listings.
 const SUBJECTS: &[&str] = &["site", "cold"];
 
 /// Measures what `what` names and prints it: `site` for building, checking and the weight of a
-/// page; `cold` for the time from a fresh clone to a served page.
+/// page; `cold` for the time from a fresh clone to a served page; a listing's name or a chapter's
+/// (`ch05`, `ch05-tcp`) for what listings measure of themselves.
 ///
 /// # Errors
 ///
-/// When nothing is called so, or the book does not build.
+/// When nothing is called so, the book does not build, or a benchmark fails.
 pub fn bench(project: &Project, what: &str) -> Result<()> {
+    let measure = match what {
+        "site" => site_measures,
+        "cold" => cold_start,
+        other => return yardsticks(project, other),
+    };
     let work = project
         .root
         .join(format!("target/book/bench-{}", std::process::id()));
-    let result = match what {
-        "site" => site_measures(project, &work),
-        "cold" => cold_start(project, &work),
-        other => bail!(
-            "there is nothing to measure called `{other}`; there is `{}`",
-            SUBJECTS.join("`, `")
-        ),
-    };
+    let result = measure(project, &work);
     // It may not have come far enough to make the folder.
     let _ = fs::remove_dir_all(&work);
     result
+}
+
+/// The benchmarks of a listing, or of all that a chapter has, one after the other.
+fn yardsticks(project: &Project, what: &str) -> Result<()> {
+    let measured = |listing: &&Listing| listing.path("benches").is_dir();
+    let of_chapter = |listing: &&Listing| {
+        let chapter = listing.chapter.as_deref().unwrap_or_default();
+        chapter == what
+            || chapter
+                .split_once('-')
+                .is_some_and(|(number, _)| number == what)
+    };
+    let listings: Vec<&Listing> = match project.listings.get(what) {
+        Some(listing) if measured(&listing) => vec![listing],
+        Some(_) => bail!("listing `{what}` measures nothing: it has no `benches`"),
+        None => {
+            let all = || project.listings.values();
+            let measured: Vec<_> = all().filter(of_chapter).filter(measured).collect();
+            if measured.is_empty() && all().any(|listing| of_chapter(&listing)) {
+                bail!("no listing of `{what}` measures anything: none has `benches`");
+            }
+            measured
+        }
+    };
+    if listings.is_empty() {
+        let known = project.listings.values().filter(measured);
+        let names = known.map(|listing| listing.name.as_str());
+        bail!(
+            "there is nothing to measure called `{what}`; there is `{}`",
+            SUBJECTS
+                .iter()
+                .copied()
+                .chain(names)
+                .collect::<Vec<_>>()
+                .join("`, `")
+        );
+    }
+    for listing in listings {
+        say(format_args!("\ncargo bench -p {}", listing.name));
+        let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["bench", "--quiet", "-p", &listing.name])
+            .current_dir(&project.root)
+            .status()
+            .context("starting cargo")?;
+        if !status.success() {
+            bail!("`cargo bench -p {}` failed: {status}", listing.name);
+        }
+    }
+    Ok(())
 }
 
 fn report(what: &str, value: &str, bar: &str) {

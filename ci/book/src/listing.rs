@@ -10,13 +10,14 @@ use serde::Deserialize;
 
 use crate::problem::{Problem, nearest};
 
-/// One listing: a package below `listings/chNN-topic/`.
+/// One listing: a package below `listings/chNN-topic/`, or one beside the chapters, such as the lab,
+/// that says in its `Cargo.toml` what it shows.
 #[derive(Debug, Clone)]
 pub struct Listing {
     /// The package's name, as in `cargo run -p NAME`.
     pub name: String,
-    /// The chapter's folder, such as `ch05-tcp`.
-    pub chapter: String,
+    /// The chapter's folder, such as `ch05-tcp`; none for what belongs to all chapters.
+    pub chapter: Option<String>,
     /// The package's folder, relative to the project's root.
     pub dir: PathBuf,
     /// What it shows: one sentence a language, English from the package's description.
@@ -46,8 +47,7 @@ struct Package {
 
 #[derive(Default, Deserialize)]
 struct Metadata {
-    #[serde(default)]
-    book: BookMetadata,
+    book: Option<BookMetadata>,
 }
 
 #[derive(Default, Deserialize)]
@@ -68,37 +68,48 @@ impl Listing {
     ///
     /// When a folder cannot be read or a `Cargo.toml` does not parse.
     pub fn find_all(root: &Path) -> Result<BTreeMap<String, Self>> {
-        let mut found = BTreeMap::new();
-        for chapter in folders(&root.join("listings"))? {
-            let chapter_name = name_of(&chapter);
-            if !chapter_name.starts_with("ch") {
-                continue;
-            }
-            for dir in folders(&chapter)? {
-                let manifest_file = dir.join("Cargo.toml");
-                if !manifest_file.is_file() {
-                    continue;
+        let mut found = Vec::new();
+        for dir in folders(&root.join("listings"))? {
+            let name = name_of(&dir);
+            if name.starts_with("ch") {
+                for dir in folders(&dir)? {
+                    found.extend(Self::read(root, &dir, Some(&name))?);
                 }
-                let text = fs::read_to_string(&manifest_file)
-                    .with_context(|| format!("reading {}", manifest_file.display()))?;
-                let Manifest { package } = toml::from_str(&text)
-                    .with_context(|| format!("parsing {}", manifest_file.display()))?;
-                let mut what = package.metadata.book.what;
-                what.insert("en".into(), package.description);
-                let listing = Self {
-                    name: package.name.clone(),
-                    chapter: chapter_name.clone(),
-                    dir: dir.strip_prefix(root).unwrap_or(&dir).to_owned(),
-                    what,
-                    needs: package.metadata.book.needs,
-                    awaits_page: package.metadata.book.awaits_page,
-                    root: root.to_owned(),
-                    tests: OnceLock::new(),
-                };
-                found.insert(package.name, listing);
+            } else {
+                found.extend(Self::read(root, &dir, None)?);
             }
         }
-        Ok(found)
+        let by_name = |listing: Self| (listing.name.clone(), listing);
+        Ok(found.into_iter().map(by_name).collect())
+    }
+
+    /// The listing in a folder, if there is one: beside the chapters there are libraries, too.
+    fn read(root: &Path, dir: &Path, chapter: Option<&str>) -> Result<Option<Self>> {
+        let manifest_file = dir.join("Cargo.toml");
+        if !manifest_file.is_file() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&manifest_file)
+            .with_context(|| format!("reading {}", manifest_file.display()))?;
+        let Manifest { package } = toml::from_str(&text)
+            .with_context(|| format!("parsing {}", manifest_file.display()))?;
+        let book = match (package.metadata.book, chapter) {
+            (Some(book), _) => book,
+            (None, Some(_)) => BookMetadata::default(),
+            (None, None) => return Ok(None),
+        };
+        let mut what = book.what;
+        what.insert("en".into(), package.description);
+        Ok(Some(Self {
+            name: package.name,
+            chapter: chapter.map(str::to_owned),
+            dir: dir.strip_prefix(root).unwrap_or(dir).to_owned(),
+            what,
+            needs: book.needs,
+            awaits_page: book.awaits_page,
+            root: root.to_owned(),
+            tests: OnceLock::new(),
+        }))
     }
 
     /// What it shows, in a language.

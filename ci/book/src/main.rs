@@ -63,9 +63,9 @@ enum Command {
         #[arg(value_name = "chNN-topic/NAME")]
         place: String,
     },
-    /// Measures the site: `site`, or `cold` for fresh clone to served page
+    /// Measures the site, or listings against their yardsticks
     Bench {
-        /// What to measure
+        /// `site`, `cold` (fresh clone to served page), a listing, or a chapter such as `ch05`
         #[arg(default_value = "site")]
         what: String,
     },

@@ -324,6 +324,21 @@ fn html_that_does_not_close_is_found() {
 // Listings.
 
 #[test]
+fn a_package_beside_the_chapters_is_a_listing_where_it_says_what_it_shows() {
+    let book = Book::new();
+    let manifest = "[package]\nname = \"lab\"\ndescription = \"A network\"\n";
+    book.write("listings/lab/Cargo.toml", manifest);
+    assert_eq!(book.findings(), Vec::<String>::new());
+    let told = format!("{manifest}[package.metadata.book]\nwhat.ko = \"망\"\n");
+    book.write("listings/lab/Cargo.toml", told);
+    book.assert_finding(
+        "listings/lab/Cargo.toml",
+        "listing `lab` is on no page of `en`",
+        "put `{{#listing lab}}` on a page in src/en",
+    );
+}
+
+#[test]
 fn a_listing_that_is_on_no_page_is_found() {
     let book = Book::new();
     book.change(EN, "{{#listing basics-ports}}\n", "");

@@ -109,6 +109,20 @@ fn list_names_each_listing_with_its_command() {
 }
 
 #[test]
+fn list_puts_what_belongs_to_all_chapters_first() {
+    let book = Book::new();
+    book.write(
+        "listings/lab/Cargo.toml",
+        "[package]\nname = \"lab\"\ndescription = \"A network\"\n[package.metadata.book]\n",
+    );
+    assert_eq!(
+        text(&run(&book, &["list"]).stdout),
+        "for all chapters\n  cargo run -p lab\n      A network\n\n\
+         ch01-basics\n  cargo run -p basics-ports\n      Two services on one address\n"
+    );
+}
+
+#[test]
 fn a_reader_that_has_gone_is_no_failure() {
     let book = Book::new();
     let mut child = Command::new(env!("CARGO_BIN_EXE_book"))
@@ -216,4 +230,66 @@ fn wrong_words_give_the_usage() {
         "{}",
         text(&output.stderr)
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn bench_runs_the_yardsticks_of_a_listing_and_of_a_chapter() {
+    let book = Book::new();
+    // Cargo's own part is not this test's: what it is asked to do stands in a file.
+    let asked = book.path("asked");
+    book.write("listings/ch01-basics/ports/benches/yardstick.rs", "");
+    let bench = |what: &str, cargo: &str| {
+        Command::new(env!("CARGO_BIN_EXE_book"))
+            .args(["bench", what])
+            .env("CARGO", book.path(cargo))
+            .current_dir(book.root())
+            .output()
+            .unwrap()
+    };
+    for (name, end) in [("cargo-well", "exit 0"), ("cargo-ill", "exit 3")] {
+        let script = format!("#!/bin/sh\necho \"$@\" >> {}\n{end}\n", asked.display());
+        book.write(name, script);
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(book.path(name), executable).unwrap();
+    }
+    for what in ["basics-ports", "ch01", "ch01-basics"] {
+        let output = bench(what, "cargo-well");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    assert_eq!(
+        book.read("asked"),
+        "bench --quiet -p basics-ports\n".repeat(3)
+    );
+    let output = bench("ch01", "cargo-ill");
+    assert!(!output.status.success());
+    let complaint = text(&output.stderr);
+    assert!(
+        complaint.contains("`cargo bench -p basics-ports` failed: exit status: 3"),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn bench_says_what_there_is_to_measure() {
+    let book = Book::new();
+    for (what, complaint) in [
+        (
+            "basics-ports",
+            "listing `basics-ports` measures nothing: it has no `benches`",
+        ),
+        (
+            "ch01",
+            "no listing of `ch01` measures anything: none has `benches`",
+        ),
+        (
+            "speed",
+            "there is nothing to measure called `speed`; there is `site`, `cold`",
+        ),
+    ] {
+        let output = run(&book, &["bench", what]);
+        assert!(!output.status.success(), "{what}");
+        let said = text(&output.stderr);
+        assert!(said.contains(complaint), "{said}");
+    }
 }

@@ -1,8 +1,8 @@
 //! What a run of a listing leaves behind for the book's figures.
 //!
-//! A listing describes what it saw as one of four kinds of [`Figure`]: a [`Sequence`] of messages
+//! A listing describes what it saw as one of five kinds of [`Figure`]: a [`Sequence`] of messages
 //! between hosts, the [`Wire`] bytes of a message with its fields named, a [`Series`] of measured
-//! points, or a [`Table`]. It collects them in a [`Record`] and calls [`Record::save`], which
+//! points, a [`Table`], or the [`States`] that a protocol's ends went through. It collects them in a [`Record`] and calls [`Record::save`], which
 //! writes nothing unless `cargo book record` asked for it. So a listing runs the same for a reader
 //! as for the book.
 //!
@@ -62,7 +62,7 @@ pub struct Provenance {
     pub processor: String,
 }
 
-/// One figure, of one of four kinds.
+/// One figure, of one of five kinds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Figure {
@@ -74,6 +74,8 @@ pub enum Figure {
     Series(Series),
     /// Rows and columns.
     Table(Table),
+    /// States, and the ways through them.
+    States(States),
 }
 
 /// Messages between hosts over time, and what the hosts went through meanwhile.
@@ -402,6 +404,119 @@ impl Table {
     }
 }
 
+/// The states of a protocol, the transitions between them, and which of these a run took.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct States {
+    /// Transitions name a state by its place in this list.
+    pub states: Vec<State>,
+    /// Those that the protocol allows, be they taken or not.
+    pub transitions: Vec<Transition>,
+    /// Who took which of them.
+    pub walks: Vec<Walk>,
+}
+
+/// One state of [`States`], and its place in the drawing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// What it is called. Two places of a drawing may show one state.
+    pub name: Text,
+    /// How far to the right, in columns; the leftmost is 0.
+    pub column: f64,
+    /// How far down, in rows; the topmost is 0.
+    pub row: f64,
+}
+
+/// A way from one state to another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transition {
+    /// Index of the state before in [`States::states`].
+    pub from: usize,
+    /// Index of the state after in [`States::states`].
+    pub to: usize,
+    /// What brings it about, and what is done.
+    pub label: Text,
+    /// How far its middle bends from the straight line, in columns: to the right as seen by someone
+    /// who walks along it if positive, to the left if negative.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub bend: f64,
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
+}
+
+/// The transitions that one end of a connection took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Walk {
+    /// Who took them.
+    pub name: Text,
+    /// In the order in which they were taken; each begins where the one before has ended.
+    pub steps: Vec<Step>,
+}
+
+/// One transition of a [`Walk`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Microseconds since the first step of all walks.
+    pub at_us: u64,
+    /// Index in [`States::transitions`].
+    pub transition: usize,
+}
+
+impl States {
+    /// A diagram without states.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a state at a place of the drawing, and gives its index.
+    pub fn state(&mut self, name: impl Into<Text>, column: f64, row: f64) -> usize {
+        self.states.push(State {
+            name: name.into(),
+            column,
+            row,
+        });
+        self.states.len() - 1
+    }
+
+    /// Adds a straight transition, and gives its index.
+    pub fn transition(&mut self, from: usize, to: usize, label: impl Into<Text>) -> usize {
+        self.bent_transition(from, to, label, 0.0)
+    }
+
+    /// Adds a transition that goes around what is in its way ([`Transition::bend`]), and gives its
+    /// index.
+    pub fn bent_transition(
+        &mut self,
+        from: usize,
+        to: usize,
+        label: impl Into<Text>,
+        bend: f64,
+    ) -> usize {
+        self.transitions.push(Transition {
+            from,
+            to,
+            label: label.into(),
+            bend,
+        });
+        self.transitions.len() - 1
+    }
+
+    /// Adds what one end went through: when, and by which transition.
+    pub fn walk(&mut self, name: impl Into<Text>, steps: impl IntoIterator<Item = Step>) {
+        self.walks.push(Walk {
+            name: name.into(),
+            steps: steps.into_iter().collect(),
+        });
+    }
+}
+
 macro_rules! figure_from {
     ($($kind:ident),*) => {$(
         impl From<$kind> for Figure {
@@ -411,7 +526,7 @@ macro_rules! figure_from {
         }
     )*};
 }
-figure_from!(Sequence, Wire, Series, Table);
+figure_from!(Sequence, Wire, Series, Table, States);
 
 impl Record {
     /// A record without figures.
@@ -520,6 +635,19 @@ mod tests {
         record.add("wire", wire);
         record.add("series", series);
         record.add("table", table);
+        let mut states = States::new();
+        let (closed, listen) = (
+            states.state("`CLOSED`", 1.0, 0.0),
+            states.state("`LISTEN`", 1.0, 1.0),
+        );
+        let opened = states.transition(closed, listen, "`listen()`");
+        states.bent_transition(listen, closed, "`close()`", 0.25);
+        let step = Step {
+            at_us: 7,
+            transition: opened,
+        };
+        states.walk("server", [step]);
+        record.add("states", states);
         record
     }
 

@@ -98,6 +98,25 @@ pub fn shape(record: &Record) -> String {
                     );
                 }
             }
+            Figure::States(states) => {
+                line(&mut lines, &format!("{name}: states"));
+                for state in &states.states {
+                    line(&mut lines, &format!("  state {}", masked(&state.name)));
+                }
+                let way = |index: usize| match states.transitions.get(index) {
+                    Some(way) => format!("{} to {}: {}", way.from, way.to, masked(&way.label)),
+                    None => "to nowhere".to_owned(),
+                };
+                for index in 0..states.transitions.len() {
+                    line(&mut lines, &format!("  transition {}", way(index)));
+                }
+                for walk in &states.walks {
+                    line(&mut lines, &format!("  walk of {}", masked(&walk.name)));
+                    for step in &walk.steps {
+                        line(&mut lines, &format!("    {}", way(step.transition)));
+                    }
+                }
+            }
         }
     }
     lines

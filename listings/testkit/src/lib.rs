@@ -355,7 +355,7 @@ impl Run {
     ///
     /// # Panics
     ///
-    /// When there is none; so do the three that follow.
+    /// When there is none; so do the four that follow.
     #[must_use]
     #[track_caller]
     pub fn sequence(&self, name: &str) -> &record::Sequence {
@@ -392,6 +392,16 @@ impl Run {
         match self.figure(name) {
             Figure::Table(table) => table,
             _ => panic!("{} records `{name}`, but not as a table", self.program),
+        }
+    }
+
+    /// The diagram of states of that name.
+    #[must_use]
+    #[track_caller]
+    pub fn states(&self, name: &str) -> &record::States {
+        match self.figure(name) {
+            Figure::States(states) => states,
+            _ => panic!("{} records `{name}`, but not as states", self.program),
         }
     }
 

@@ -62,22 +62,21 @@ pub fn check(project: &Project, texts: &Texts) -> Vec<Problem> {
                     format!(
                         "put `{{{{#listing {}}}}}` on a page in {}",
                         listing.name,
-                        language.src.join(&listing.chapter).display()
+                        language
+                            .src
+                            .join(listing.chapter.as_deref().unwrap_or_default())
+                            .display()
                     ),
                 ));
             }
-            if !project
-                .root
-                .join(&language.src)
-                .join(&listing.chapter)
-                .is_dir()
+            if let Some(chapter) = &listing.chapter
+                && !project.root.join(&language.src).join(chapter).is_dir()
             {
                 findings.push(Problem::new(
                     listing.project_path("Cargo.toml"),
                     0,
                     format!(
-                        "stands in `{}`, which is no chapter's folder in {}",
-                        listing.chapter,
+                        "stands in `{chapter}`, which is no chapter's folder in {}",
                         language.src.display()
                     ),
                     "give the chapter one name in src and in listings",

@@ -8,6 +8,7 @@
 mod markup;
 mod sequence;
 mod series;
+mod states;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -85,11 +86,12 @@ pub fn draw(figure: &Figure, context: &Context) -> String {
         Figure::Wire(_) => "wire",
         Figure::Series(_) => "series",
         Figure::Table(_) => "table",
+        Figure::States(_) => "states",
     };
     let class = format!("figure figure-{kind}");
     match figure {
         // The script that lets a reader step has no words of its own.
-        Figure::Sequence(_) => out.open(
+        Figure::Sequence(_) | Figure::States(_) => out.open(
             "figure",
             &[
                 ("class", &class),
@@ -110,6 +112,7 @@ pub fn draw(figure: &Figure, context: &Context) -> String {
         Figure::Wire(figure) => wire::draw(figure, context, &mut out),
         Figure::Series(figure) => series::draw(figure, context, &mut out),
         Figure::Table(figure) => table::draw(figure, context, &mut out),
+        Figure::States(figure) => states::draw(figure, context, &mut out),
     }
     out.open("details", &[("class", &"figure-data")]);
     out.element(
@@ -121,6 +124,7 @@ pub fn draw(figure: &Figure, context: &Context) -> String {
         Figure::Sequence(figure) => sequence::data(figure, context, &mut out),
         Figure::Wire(figure) => wire::data(figure, context, &mut out),
         Figure::Series(figure) => series::data(figure, context, &mut out),
+        Figure::States(figure) => states::data(figure, context, &mut out),
         // The table is its own data.
         Figure::Table(_) => {}
     }
@@ -261,6 +265,7 @@ fn all_texts(figure: &Figure) -> Vec<&str> {
         Figure::Wire(figure) => wire::texts(figure),
         Figure::Series(figure) => series::texts(figure),
         Figure::Table(figure) => table::texts(figure),
+        Figure::States(figure) => states::texts(figure),
     }
 }
 
@@ -285,6 +290,7 @@ pub fn problems(figure: &Figure) -> Vec<String> {
         Figure::Wire(figure) => wire::problems(figure),
         Figure::Series(figure) => series::problems(figure),
         Figure::Table(figure) => table::problems(figure),
+        Figure::States(figure) => states::problems(figure),
     };
     problems.extend(
         all_texts(figure)

@@ -11,6 +11,7 @@ use std::fmt::Display;
 
 use record::{Event, Fate, Sequence, What};
 
+pub(super) use self::layout::Unit;
 use self::layout::{
     LABEL, LINE_HEIGHT, LOOP, Layout, MOST_EVENTS, MOST_HOSTS, NOTE_RISE, Placed, Room, SMALL,
     STATE_MARGINS, fate_class, note,

@@ -1,7 +1,8 @@
 use std::collections::HashSet;
 
 use record::{
-    Axis, Column, Event, Fate, Field, Figure, Line, Record, Sequence, Series, Table, What, Wire,
+    Axis, Column, Event, Fate, Field, Figure, Line, Record, Sequence, Series, States, Step, Table,
+    What, Wire,
 };
 
 use super::{Context, draw, problems, texts};
@@ -104,6 +105,20 @@ fn hostile() -> Vec<Figure> {
         Table::new([Column::words(HOSTILE), Column::number(HOSTILE, HOSTILE)])
             .row([HOSTILE.into(), HOSTILE.into()])
             .into(),
+        {
+            let mut states = States::new();
+            states.state(HOSTILE, f64::MAX, -1.0);
+            states.state(HOSTILE, 0.0, f64::MIN_POSITIVE);
+            for (from, to) in [(0, 1), (1, 0), (1, 1), (0, usize::MAX)] {
+                states.bent_transition(from, to, HOSTILE, f64::MAX);
+            }
+            let step = |transition| Step {
+                at_us: u64::MAX,
+                transition,
+            };
+            states.walk(HOSTILE, [0, 1, 2, 3, usize::MAX].map(step));
+            states.into()
+        },
     ]
 }
 
@@ -565,5 +580,129 @@ fn every_line_of_a_series_is_named_beside_the_plot_however_long_its_name() {
     assert!(
         !plot.contains("line-name"),
         "no name stands among the lines"
+    );
+}
+
+/// The numbers in a path: `M` start `Q` control end, two of each.
+fn numbers(path: &str) -> Vec<f64> {
+    path.split(|c: char| !c.is_ascii_digit() && c != '.' && c != '-')
+        .filter(|part| !part.is_empty())
+        .map(|part| part.parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn each_step_of_a_walk_is_lit_once_and_told_in_the_list_and_in_the_data() {
+    let samples = samples();
+    let Figure::States(states) = &samples.figures["states"] else {
+        panic!("states");
+    };
+    let html = drawn(&samples.figures["states"]);
+    let (body, data) = html.split_once("<details").unwrap();
+    let (drawing, list) = body.split_once("</svg>").unwrap();
+    let steps: usize = states.walks.iter().map(|walk| walk.steps.len()).sum();
+    assert_eq!(drawing.matches("class=\"taken\"").count(), steps);
+    for step in 0..steps {
+        let step = format!("data-step=\"{step}\"");
+        for part in [drawing, list, data] {
+            assert_eq!(part.matches(&step).count(), 1, "{step} in {part}");
+        }
+    }
+    // What was not taken stands in the data all the same.
+    let rows = data.matches("<tr").count() - 1;
+    assert_eq!(rows, states.transitions.len(), "each of them once");
+    assert_eq!(
+        data.matches("[figure-nobody]").count(),
+        states.transitions.len() - steps
+    );
+    // In the order of time, whoever took the step.
+    let times: Vec<&str> = list.split("class=\"time\">").skip(1).collect();
+    let first = |at: usize| times[at].split('<').next().unwrap();
+    assert_eq!(
+        [first(0), first(1), first(2)],
+        ["0.0\u{a0}ms", "0.3\u{a0}ms", "25.4\u{a0}ms"]
+    );
+}
+
+#[test]
+fn a_way_and_its_opposite_lie_side_by_side() {
+    let mut states = States::new();
+    states.state("`a`", 0.0, 0.0);
+    states.state("`b`", 0.0, 2.0);
+    states.transition(0, 1, "`x`");
+    states.transition(1, 0, "`y`");
+    let html = drawn(&states.into());
+    let ways: Vec<Vec<f64>> = html
+        .split("class=\"allowed\" d=\"")
+        .skip(1)
+        .map(|way| numbers(way.split('"').next().unwrap()))
+        .collect();
+    assert_eq!(ways.len(), 2);
+    let (down, up) = (&ways[0], &ways[1]);
+    assert!((down[0] - up[0]).abs() > 10.0, "{ways:?}");
+    assert!(down[1] < down[5] && up[1] > up[5], "{ways:?}");
+}
+
+#[test]
+fn no_arrow_of_states_begins_or_ends_inside_a_box_or_outside_the_drawing() {
+    let html = drawn(&samples().figures["states"]);
+    let width: f64 = html
+        .split("--least:")
+        .nth(1)
+        .unwrap()
+        .split("px")
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let boxes: Vec<[f64; 4]> = html
+        .split("<rect ")
+        .skip(1)
+        .map(|rect| {
+            ["x", "y", "width", "height"]
+                .map(|name| values(&format!(" {rect}"), name)[0].parse().unwrap())
+        })
+        .collect();
+    let ends = html
+        .split(" d=\"M")
+        .skip(1)
+        .map(|way| numbers(way.split('"').next().unwrap()));
+    let mut arrows = 0;
+    for way in ends.filter(|way| way.len() == 6) {
+        arrows += 1;
+        for (x, y) in [(way[0], way[1]), (way[4], way[5])] {
+            assert!((0.0..=width).contains(&x), "{way:?}");
+            for [left, top, width, height] in &boxes {
+                let inside = x > *left && x < left + width && y > *top && y < top + height;
+                assert!(!inside, "{way:?} in the box at {left}, {top}");
+            }
+        }
+    }
+    assert!(arrows > 5, "{arrows}");
+}
+
+#[test]
+fn a_walk_that_jumps_is_a_problem() {
+    let mut states = States::new();
+    states.state("`a`", 0.0, 0.0);
+    states.state("`b`", 1.0, 0.0);
+    states.state("`c`", 9.0, 0.0);
+    states.transition(0, 1, "`x`");
+    states.transition(2, 2, "`y`");
+    states.transition(0, 3, "`z`");
+    let step = |at_us, transition| Step { at_us, transition };
+    states.walk("client", [step(5, 0), step(4, 0), step(6, 7)]);
+    states.walk("server", []);
+    assert_eq!(
+        problems(&states.into()),
+        [
+            "state 2 stands at column 9, row 0; there are 5 and 12",
+            "transition 1 leads nowhere",
+            "transition 2 names state 3; there are 3",
+            "step 1 of walk 0 is earlier than the one before",
+            "step 1 of walk 0 begins where the one before has not ended",
+            "step 2 of walk 0 takes transition 7; there are 3",
+            "walk 1 has 0 steps; a page shows 1 to 40",
+        ]
     );
 }

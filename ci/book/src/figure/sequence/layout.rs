@@ -108,14 +108,14 @@ pub(super) struct Layout<'a> {
 
 /// The unit that suits all times of one figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Unit {
+pub(in crate::figure) enum Unit {
     Microseconds,
     Milliseconds,
     Seconds,
 }
 
 impl Unit {
-    fn of(longest_us: u64) -> Self {
+    pub(in crate::figure) fn of(longest_us: u64) -> Self {
         match longest_us {
             0..10_000 => Self::Microseconds,
             10_000..100_000_000 => Self::Milliseconds,
@@ -123,7 +123,7 @@ impl Unit {
         }
     }
 
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::figure) fn name(self) -> &'static str {
         match self {
             Self::Microseconds => "µs",
             Self::Milliseconds => "ms",
@@ -131,7 +131,7 @@ impl Unit {
         }
     }
 
-    pub(super) fn amount(self, time_us: u64) -> String {
+    pub(in crate::figure) fn amount(self, time_us: u64) -> String {
         match self {
             Self::Microseconds => number(time_us as f64),
             Self::Milliseconds => grouped(&format!("{:.1}", time_us as f64 / 1e3)),
@@ -139,7 +139,7 @@ impl Unit {
         }
     }
 
-    pub(super) fn span(self, time_us: u64) -> String {
+    pub(in crate::figure) fn span(self, time_us: u64) -> String {
         format!("{}\u{a0}{}", self.amount(time_us), self.name())
     }
 }
