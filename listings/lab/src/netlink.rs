@@ -167,8 +167,14 @@ impl Netlink {
     /// route.
     pub(crate) fn add_address(&self, index: u32, address: IpAddr) -> io::Result<()> {
         let (octets, bits) = octets(address);
+        // Even where duplicates are not looked for (`accept_dad`), an IPv6 address without this flag
+        // is tentative, and no socket can be bound to it, until a kernel thread has had its turn.
+        let flags = match address {
+            IpAddr::V4(_) => 0,
+            IpAddr::V6(_) => libc::IFA_F_NODAD as u8,
+        };
         // `struct ifaddrmsg`: family, prefix length, flags, scope, index.
-        let mut header = vec![family(address), bits, 0, 0];
+        let mut header = vec![family(address), bits, flags, 0];
         header.extend_from_slice(&index.to_ne_bytes());
         let mut request = Request(header);
         request
