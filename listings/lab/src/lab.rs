@@ -820,8 +820,8 @@ impl Report {
     }
 }
 
-/// Repeats an experiment until it was not disturbed, at most `tries` times. Gives what the last run
-/// found, and its report.
+/// Repeats an experiment until it was not disturbed, at most `tries` times. Gives what that run
+/// found, or else the one that was disturbed least, and its report.
 ///
 /// # Errors
 ///
@@ -835,14 +835,17 @@ pub fn undisturbed<T, E>(
     mut experiment: impl FnMut() -> Result<(T, Report), E>,
 ) -> Result<(T, Report), E> {
     assert!(tries > 0, "an experiment takes at least one try");
-    let mut outcome = experiment()?;
+    let mut calmest = experiment()?;
     for _ in 1..tries {
-        if !outcome.1.disturbed() {
+        if !calmest.1.disturbed() {
             break;
         }
-        outcome = experiment()?;
+        let outcome = experiment()?;
+        if !outcome.1.disturbed() || outcome.1.latest < calmest.1.latest {
+            calmest = outcome;
+        }
     }
-    Ok(outcome)
+    Ok(calmest)
 }
 
 #[cfg(test)]
@@ -905,17 +908,23 @@ mod tests {
 
     #[test]
     fn a_disturbed_run_is_repeated_and_a_calm_one_is_not() {
-        let report = |late| Report {
-            arrivals: 9,
-            late,
-            latest: Duration::ZERO,
-            mean: Duration::ZERO,
+        // How late the latest packet of each run was, in milliseconds.
+        let found = |latest: &[u64]| {
+            let mut runs = latest.iter().enumerate();
+            let outcome = undisturbed(latest.len(), || {
+                let (run, latest) = runs.next().unwrap();
+                let report = Report {
+                    arrivals: 9,
+                    late: u64::from(*latest > 0),
+                    latest: Duration::from_millis(*latest),
+                    mean: Duration::ZERO,
+                };
+                Ok::<_, Error>((run, report))
+            });
+            outcome.unwrap().0
         };
-        let mut runs = [1, 1, 0, 0].into_iter().enumerate();
-        let outcome = undisturbed(4, || {
-            let (run, late) = runs.next().unwrap();
-            Ok::<_, Error>((run, report(late)))
-        });
-        assert_eq!(outcome.unwrap().0, 2);
+        assert_eq!(found(&[7, 8, 0, 0]), 2);
+        // None was calm: the least disturbed will have to do.
+        assert_eq!(found(&[7, 9, 4, 5]), 2);
     }
 }

@@ -396,11 +396,16 @@ fn draw_list(states: &States, steps: &[Taken], context: &Context, out: &mut Mark
     out.close();
 }
 
-/// `SYN-SENT → ESTABLISHED`.
+/// `SYN-SENT → ESTABLISHED`; a line does not end inside a state's name.
 fn from_to(states: &States, way: &Transition, context: &Context, out: &mut Markup) {
-    context.label(&states.states[way.from].name).html(out);
+    let name = |index: usize, out: &mut Markup| {
+        out.open("span", &[("class", &"place")]);
+        context.label(&states.states[index].name).html(out);
+        out.close();
+    };
+    name(way.from, out);
     out.text(" → ");
-    context.label(&states.states[way.to].name).html(out);
+    name(way.to, out);
 }
 
 /// The walks, as one line of text for those who do not see them.
