@@ -111,6 +111,8 @@ enum Cause {
     NotBuiltIn,
     Seccomp,
     NotEntered,
+    NoTun,
+    TunMode,
     Unknown,
 }
 
@@ -155,6 +157,20 @@ impl Refusal {
             step,
             error: error.to_string(),
             cause: Cause::of(error.raw_os_error().unwrap_or(0), Machine::here()),
+        }
+    }
+
+    /// Why `/dev/net/tun` cannot be opened.
+    pub(crate) fn of_tun(error: &io::Error) -> Self {
+        Self {
+            step: "open /dev/net/tun",
+            error: error.to_string(),
+            cause: match error.raw_os_error() {
+                Some(libc::EACCES) => Cause::TunMode,
+                // No such file, no such driver, or a container that is not given the device.
+                Some(libc::ENOENT | libc::ENODEV | libc::ENXIO | libc::EPERM) => Cause::NoTun,
+                _ => Cause::Unknown,
+            },
         }
     }
 }
@@ -203,6 +219,14 @@ impl Cause {
             Self::NotEntered => {
                 "the process lacks CAP_SYS_ADMIN and CAP_NET_ADMIN: call `lab::enter()` in the first \
                  line of `main`, or run this as root"
+            }
+            Self::NoTun => {
+                "this process has no TUN device: run `sudo modprobe tun`, or start the container with \
+                 `--device /dev/net/tun`"
+            }
+            Self::TunMode => {
+                "this user may not use the TUN device: run `sudo chmod 0666 /dev/net/tun`, or run \
+                 this as root"
             }
             Self::Unknown => {
                 "the machine does not say why: run this as root, or in a virtual machine"

@@ -1,6 +1,7 @@
 //! A host: a network namespace with a kernel's whole network stack to itself.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -11,7 +12,9 @@ use std::thread::{self, JoinHandle};
 use std::{fmt, fs};
 
 use crate::children::Nursery;
+use crate::error::Error;
 use crate::sys;
+use crate::tun;
 
 /// A host of a running [`Lab`](crate::Lab). Clones are the same host.
 ///
@@ -23,10 +26,22 @@ pub struct Host(Arc<Inner>);
 
 struct Inner {
     name: String,
-    v4: Ipv4Addr,
-    v6: Ipv6Addr,
+    interfaces: Vec<Interface>,
+    /// The congestion control that its routes name.
+    congestion: String,
     namespace: Mutex<Option<Arc<OwnedFd>>>,
     nursery: Arc<OnceNursery>,
+}
+
+/// A host's interface: its end of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// `eth0`, `eth1`, …
+    pub name: String,
+    /// Its IPv4 address.
+    pub v4: Ipv4Addr,
+    /// Its IPv6 address.
+    pub v6: Ipv6Addr,
 }
 
 /// Where the lab's programs run, made when the first is.
@@ -35,15 +50,20 @@ pub(crate) type OnceNursery = Mutex<Option<Nursery>>;
 impl Host {
     pub(crate) fn new(
         name: String,
-        v4: Ipv4Addr,
-        v6: Ipv6Addr,
+        addresses: &[(Ipv4Addr, Ipv6Addr)],
+        congestion: String,
         namespace: Arc<OwnedFd>,
         nursery: Arc<OnceNursery>,
     ) -> Self {
-        Self(Arc::new(Inner {
-            name,
+        let interface = |(at, &(v4, v6)): (usize, &_)| Interface {
+            name: format!("eth{at}"),
             v4,
             v6,
+        };
+        Self(Arc::new(Inner {
+            name,
+            interfaces: addresses.iter().enumerate().map(interface).collect(),
+            congestion,
             namespace: Mutex::new(Some(namespace)),
             nursery,
         }))
@@ -55,16 +75,22 @@ impl Host {
         &self.0.name
     }
 
-    /// Its IPv4 address.
+    /// Its IPv4 address, that of `eth0`.
     #[must_use]
     pub fn v4(&self) -> Ipv4Addr {
-        self.0.v4
+        self.0.interfaces[0].v4
     }
 
-    /// Its IPv6 address.
+    /// Its IPv6 address, that of `eth0`.
     #[must_use]
     pub fn v6(&self) -> Ipv6Addr {
-        self.0.v6
+        self.0.interfaces[0].v6
+    }
+
+    /// Its interfaces, one for each link.
+    #[must_use]
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.0.interfaces
     }
 
     /// Runs `work` on this host and waits for it: sockets that it makes are this host's, and stay
@@ -116,6 +142,26 @@ impl Host {
                 })
             })
             .command(namespace, program)
+    }
+
+    /// Makes a TUN interface on this host and gives its file, from which a program reads what the
+    /// kernel sends to `remote`, and into which it writes what is to come from there: one packet each
+    /// time, from the IP header on, of at most `mtu` bytes. `local` is the host's own address on it.
+    /// It ends with the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] when this process may not open `/dev/net/tun`, or there is none, and
+    /// [`Error::Setup`] when the name or an address is taken.
+    pub fn tun(
+        &self,
+        name: &str,
+        local: impl Into<IpAddr>,
+        remote: impl Into<IpAddr>,
+        mtu: usize,
+    ) -> Result<File, Error> {
+        let ends = [local.into(), remote.into()];
+        self.run(|| tun::create(name, ends, mtu, &self.0.congestion))
     }
 
     /// Sets one of this host's kernel parameters, such as `net.ipv4.tcp_sack`.

@@ -1,9 +1,10 @@
 //! The network: described, built, run, judged, taken down.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::env;
 use std::fs;
 use std::io;
+use std::iter::once;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::resume_unwind;
@@ -17,6 +18,7 @@ use crate::capture::{self, Capture};
 use crate::error::{During, Error};
 use crate::host::{Host, OnceNursery, interface_drops};
 use crate::link::{Direction, Link};
+use crate::nat::{Nat, NatTable, Translator};
 use crate::netlink::{End, Netlink, switch_offloading_off};
 use crate::node::{Node, Router};
 use crate::packet::Packet;
@@ -31,10 +33,16 @@ pub const TOLERANCE: Duration = Duration::from_millis(1);
 /// How many hosts and nodes a lab may have: the numbers that end their addresses.
 pub const PLACES_AT_MOST: usize = 254;
 
+/// How many links a host may have.
+pub const LINKS_AT_MOST: usize = 16;
+
 /// The interfaces of a host; those of the relay have other numbers, see [`End::index`].
 const LOOPBACK: u32 = 1;
-const HOST_INTERFACE: u32 = 2;
-const FIRST_RELAY_INTERFACE: u32 = 100;
+const FIRST_HOST_INTERFACE: u32 = 2;
+const FIRST_RELAY_INTERFACE: u32 = 1000;
+
+/// The first of the routing tables that hold what is reached through one interface each.
+const FIRST_TABLE: u32 = 1000;
 
 /// How long the interfaces of a new lab may take to be ready; they take a few milliseconds.
 const READY_WITHIN: Duration = Duration::from_secs(5);
@@ -48,6 +56,8 @@ pub struct Place(usize);
 pub struct Builder {
     places: Vec<Described>,
     links: Vec<DescribedLink>,
+    /// Addresses other than the usual, by place and number of the link.
+    addresses: HashMap<(usize, usize), (Ipv4Addr, Ipv6Addr)>,
     congestion: String,
     snap: usize,
     tolerance: Duration,
@@ -55,14 +65,19 @@ pub struct Builder {
 
 struct Described {
     name: String,
-    v4: Ipv4Addr,
-    v6: Ipv6Addr,
     kind: DescribedKind,
 }
 
 enum DescribedKind {
-    Host,
+    Host {
+        forwards: bool,
+    },
     Router,
+    Nat {
+        /// The neighbour on its outside.
+        outside: usize,
+        nat: Nat,
+    },
     Node(Box<dyn Node>),
     Raw,
 }
@@ -78,22 +93,45 @@ impl Builder {
         Self {
             places: Vec::new(),
             links: Vec::new(),
+            addresses: HashMap::new(),
             congestion: "cubic".to_owned(),
             snap: usize::MAX,
             tolerance: TOLERANCE,
         }
     }
 
-    /// Adds a host: a kernel's network stack. It has one link, and the addresses `10.0.0.N` and
-    /// `fd00::N`, of which N counts the hosts and nodes from 1 on.
+    /// Adds a host: a kernel's network stack. It has the addresses `10.0.0.N` and `fd00::N`, of which
+    /// N counts the hosts and nodes from 1 on.
+    ///
+    /// Each of its links, in the order in which they are added, is an interface: `eth0`, `eth1`, …
+    /// That of a second link has the addresses `10.1.0.N` and `fd01::N`, and so on. A packet leaves
+    /// by the interface that owns its source address if its destination can be reached there, and
+    /// otherwise by the way with the fewest links.
     pub fn host(&mut self, name: &str) -> Place {
-        self.add(name, DescribedKind::Host)
+        self.add(name, DescribedKind::Host { forwards: false })
+    }
+
+    /// Adds a host that forwards packets between its links: the kernel's own router. Routes lead
+    /// through it.
+    pub fn gateway(&mut self, name: &str) -> Place {
+        self.add(name, DescribedKind::Host { forwards: true })
     }
 
     /// Adds a router, which forwards packets by the way with the fewest links, takes one from their
     /// time to live, and answers with ICMP what it cannot forward.
     pub fn router(&mut self, name: &str) -> Place {
         self.add(name, DescribedKind::Router)
+    }
+
+    /// Adds a NAT, which translates the IPv4 addresses of all that is behind it. Its link to `outside`
+    /// leads to the rest of the network, and all its other links to what is behind it. The addresses
+    /// that it has are those by which it is known outside. Packets over IPv6 it forwards as they are.
+    ///
+    /// Whoever is outside has no route to what is behind it, so that addresses there may be those of
+    /// others behind another NAT.
+    pub fn nat(&mut self, name: &str, outside: Place, nat: Nat) -> Place {
+        let outside = outside.0;
+        self.add(name, DescribedKind::Nat { outside, nat })
     }
 
     /// Adds a node of the experiment's own making. Routes lead through it.
@@ -107,10 +145,14 @@ impl Builder {
         self.add(name, DescribedKind::Raw)
     }
 
-    /// Gives a host or node other addresses.
+    /// Gives a host or node other addresses; a host with several links, those of the first.
     pub fn addresses(&mut self, place: Place, v4: Ipv4Addr, v6: Ipv6Addr) {
-        let described = &mut self.places[place.0];
-        (described.v4, described.v6) = (v4, v6);
+        self.link_addresses(place, 0, v4, v6);
+    }
+
+    /// Gives a host other addresses on one of its links, counted from 0 on.
+    pub fn link_addresses(&mut self, place: Place, link: usize, v4: Ipv4Addr, v6: Ipv6Addr) {
+        self.addresses.insert((place.0, link), (v4, v6));
     }
 
     /// Joins two hosts or nodes: `there` leads from `a` to `b`, and `back` from `b` to `a`.
@@ -139,14 +181,34 @@ impl Builder {
     }
 
     fn add(&mut self, name: &str, kind: DescribedKind) -> Place {
-        let number = self.places.len() as u8 + 1;
         self.places.push(Described {
             name: name.to_owned(),
-            v4: Ipv4Addr::new(10, 0, 0, number),
-            v6: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, u16::from(number)),
             kind,
         });
         Place(self.places.len() - 1)
+    }
+
+    /// The addresses of a place on one of its links. Only hosts have different ones.
+    fn address(&self, place: usize, link: usize) -> (Ipv4Addr, Ipv6Addr) {
+        let link = match self.places[place].kind {
+            DescribedKind::Host { .. } => link,
+            _ => 0,
+        };
+        // Both fit: `check` has counted places and links.
+        let (net, number) = (link as u8, place as u8 + 1);
+        let usual = (
+            Ipv4Addr::new(10, net, 0, number),
+            Ipv6Addr::new(0xfd00 + u16::from(net), 0, 0, 0, 0, 0, 0, number.into()),
+        );
+        *self.addresses.get(&(place, link)).unwrap_or(&usual)
+    }
+
+    /// All IPv4 addresses by which a place is known to others.
+    fn v4_addresses(&self, place: usize, link: usize) -> Vec<Ipv4Addr> {
+        match &self.places[place].kind {
+            DescribedKind::Nat { nat, .. } if !nat.pool.is_empty() => nat.pool.clone(),
+            _ => vec![self.address(place, link).0],
+        }
     }
 
     /// Builds the network and starts it.
@@ -159,36 +221,59 @@ impl Builder {
     pub fn start(mut self) -> Result<Lab, Error> {
         self.check()?;
         check_congestion(&self.congestion)?;
+        let exits = self.exits();
         let Kernels {
             switch,
             namespaces,
             mut ports,
-        } = self.build_kernels()?;
+        } = self.build_kernels(&exits)?;
 
-        let exits = self.exits();
         let mut routers = self.routers(&exits);
         let nursery = Arc::new(OnceNursery::default());
-        let (mut hosts, mut raws) = (HashMap::new(), HashMap::new());
+        let (mut hosts, mut raws, mut nats) = (HashMap::new(), HashMap::new(), HashMap::new());
         let (mut names, mut places) = (Vec::new(), Vec::new());
+        let addresses: Vec<Vec<_>> = (0..self.places.len())
+            .map(|at| {
+                (0..exits[at].len())
+                    .map(|link| self.address(at, link))
+                    .collect()
+            })
+            .collect();
         for (at, described) in self.places.into_iter().enumerate() {
-            let Described { name, v4, v6, kind } = described;
+            let Described { name, kind } = described;
+            let v4 = addresses[at].first().map(|(v4, _)| v4.to_string());
             names.push(capture::Place {
                 name: name.clone(),
-                address: (!matches!(kind, DescribedKind::Node(_))).then(|| v4.to_string()),
+                address: v4.filter(|_| !matches!(kind, DescribedKind::Node(_))),
             });
             let kind = match kind {
-                DescribedKind::Host => {
+                DescribedKind::Host { .. } => {
                     let namespace = namespaces[&at].clone();
-                    let host = Host::new(name, v4, v6, namespace, nursery.clone());
+                    let host = Host::new(
+                        name,
+                        &addresses[at],
+                        self.congestion.clone(),
+                        namespace,
+                        nursery.clone(),
+                    );
                     hosts.insert(at, host);
-                    Kind::Host(ports.remove(&at))
+                    Kind::Host(ports.remove(&at).expect("each host has its interfaces"))
                 }
                 DescribedKind::Router => {
                     Kind::Node(Box::new(routers.remove(&at).expect("each router is made")))
                 }
+                DescribedKind::Nat { outside, nat } => {
+                    let router = routers.remove(&at).expect("each NAT routes");
+                    let port = exits[at].iter().position(|exit| exit.to == outside);
+                    let port = port.expect("its link outside has been checked");
+                    let translator = Translator::new(nat, router, port);
+                    nats.insert(at, translator.table());
+                    Kind::Node(Box::new(translator))
+                }
                 DescribedKind::Node(node) => Kind::Node(node),
                 DescribedKind::Raw => {
                     let (sender, receiver) = mpsc::channel();
+                    let (v4, v6) = addresses[at][0];
                     raws.insert(at, RawEnd { receiver, v4, v6 });
                     Kind::Raw(sender)
                 }
@@ -211,6 +296,7 @@ impl Builder {
             relay: Some(relay),
             hosts,
             raws: Mutex::new(raws),
+            nats,
             names,
             nursery,
             switch,
@@ -226,21 +312,46 @@ impl Builder {
                 "a lab has at most {PLACES_AT_MOST} hosts and nodes"
             ));
         }
+        if let Some(link) = self.links.iter().find(|link| link.ends[0] == link.ends[1]) {
+            let name = &self.places[link.ends[0]].name;
+            return problem(format!("a link leads from `{name}` to itself"));
+        }
+        let exits = self.exits();
         for (at, place) in self.places.iter().enumerate() {
-            let name = &place.name;
-            let links = self
-                .links
-                .iter()
-                .flat_map(|link| link.ends)
-                .filter(|&end| end == at)
-                .count();
-            if matches!(place.kind, DescribedKind::Host | DescribedKind::Raw) && links != 1 {
-                return problem(format!(
-                    "host `{name}` has {links} links and must have one: put a router in between"
-                ));
+            let (name, links) = (&place.name, exits[at].len());
+            let wrong = match place.kind {
+                DescribedKind::Host { .. } if links == 0 => Some("has no link".to_owned()),
+                DescribedKind::Host { .. } if links > LINKS_AT_MOST => Some(format!(
+                    "has {links} links and may have {LINKS_AT_MOST}: put a router in between"
+                )),
+                DescribedKind::Raw if links != 1 => Some(format!(
+                    "has {links} links and must have one: put a router in between"
+                )),
+                DescribedKind::Nat { outside, .. } => {
+                    let leads_outside = exits[at].iter().filter(|exit| exit.to == outside);
+                    (leads_outside.count() != 1)
+                        .then(|| "must have one link to what is outside of it".to_owned())
+                }
+                _ => None,
+            };
+            if let Some(wrong) = wrong {
+                return problem(format!("`{name}` {wrong}"));
             }
             if self.places[..at].iter().any(|other| other.name == *name) {
                 return problem(format!("two hosts or nodes are called `{name}`"));
+            }
+        }
+        // Whoever sees two places with one address could send to neither.
+        for at in 0..self.places.len() {
+            let mut owners = HashMap::new();
+            for link in 0..exits[at].len() {
+                let (v4, v6) = self.address(at, link);
+                owners.extend([(IpAddr::from(v4), at), (v6.into(), at)]);
+            }
+            for (address, way) in self.ways(at, None, &exits) {
+                if *owners.entry(address).or_insert(way.to) != way.to {
+                    return problem(format!("two hosts or nodes have the address {address}"));
+                }
             }
         }
         Ok(())
@@ -262,128 +373,242 @@ impl Builder {
         exits
     }
 
-    /// The routers, with their routes to every address by the way with the fewest links.
+    /// What can be reached from a place, or through one of its ports: each address and the way to
+    /// it with the fewest links, nearest first.
+    fn ways(&self, from: usize, through: Option<usize>, exits: &[Vec<Exit>]) -> Vec<(IpAddr, Way)> {
+        let mut ways = Vec::new();
+        for v6 in [false, true] {
+            let passes = |way: &Way| match self.places[way.to].kind {
+                DescribedKind::Host { forwards } => forwards,
+                DescribedKind::Router | DescribedKind::Node(_) => true,
+                // From outside, what is behind it cannot be seen.
+                DescribedKind::Nat { outside, .. } => v6 || exits[way.to][way.entry].to != outside,
+                DescribedKind::Raw => false,
+            };
+            let mut known = HashSet::new();
+            for way in search(from, through, exits, passes) {
+                // A gateway takes what comes for one of its interfaces by another.
+                let all = 0..exits[way.to].len();
+                let links: Vec<usize> = match self.places[way.to].kind {
+                    DescribedKind::Host { forwards: true } => once(way.entry).chain(all).collect(),
+                    _ => vec![way.entry],
+                };
+                for link in links {
+                    let addresses: Vec<IpAddr> = if v6 {
+                        vec![self.address(way.to, link).1.into()]
+                    } else {
+                        let addresses = self.v4_addresses(way.to, link);
+                        addresses.into_iter().map(IpAddr::from).collect()
+                    };
+                    let new = addresses
+                        .into_iter()
+                        .filter(|&it| known.insert((way.to, it)));
+                    ways.extend(new.map(|address| (address, way)));
+                }
+            }
+        }
+        ways
+    }
+
+    /// The routers and what routes in a NAT, with their routes to every address.
     fn routers(&self, exits: &[Vec<Exit>]) -> HashMap<usize, Router> {
         self.places
             .iter()
             .enumerate()
-            .filter(|(_, place)| matches!(place.kind, DescribedKind::Router))
-            .map(|(at, place)| {
+            .filter(|(_, place)| {
+                matches!(
+                    place.kind,
+                    DescribedKind::Router | DescribedKind::Nat { .. }
+                )
+            })
+            .map(|(at, _)| {
+                let (v4, v6) = self.address(at, 0);
                 let mut routes = HashMap::new();
-                for (to, port) in first_ports(at, exits) {
-                    routes.insert(IpAddr::from(self.places[to].v4), port);
-                    routes.insert(IpAddr::from(self.places[to].v6), port);
+                for (address, way) in self.ways(at, None, exits) {
+                    routes.entry(address).or_insert(way.exit);
                 }
-                let router = Router {
-                    v4: place.v4,
-                    v6: place.v6,
-                    routes,
-                    mtus: exits[at].iter().map(|exit| exit.mtu).collect(),
-                };
-                (at, router)
+                let mtus = exits[at].iter().map(|exit| exit.mtu).collect();
+                (
+                    at,
+                    Router {
+                        v4,
+                        v6,
+                        routes,
+                        mtus,
+                    },
+                )
             })
             .collect()
     }
 
     /// Makes the namespaces and interfaces, in a thread that goes from one to the next. (`&mut`
     /// since a [`Node`] may go to another thread, but not be seen by two.)
-    fn build_kernels(&mut self) -> Result<Kernels, Error> {
-        thread::scope(|scope| scope.spawn(|| self.build_kernels_here()).join())
+    fn build_kernels(&mut self, exits: &[Vec<Exit>]) -> Result<Kernels, Error> {
+        thread::scope(|scope| scope.spawn(|| self.build_kernels_here(exits)).join())
             .unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    fn build_kernels_here(&mut self) -> Result<Kernels, Error> {
+    fn build_kernels_here(&mut self, exits: &[Vec<Exit>]) -> Result<Kernels, Error> {
         let switch = sys::new_network_namespace().during("make a network namespace")?;
         // The relay's ends carry packets for others and should say nothing of their own.
         write_parameter("net/ipv6/conf/default/disable_ipv6", "1");
         write_parameter(CONNECTIONS.0, CONNECTIONS.1);
-        let mut kernels = Kernels {
-            switch,
-            namespaces: HashMap::new(),
-            ports: HashMap::new(),
-        };
-        let mut wired = Vec::new();
+        let mut namespaces = HashMap::new();
         for (at, place) in self.places.iter().enumerate() {
-            if matches!(place.kind, DescribedKind::Host) {
+            if let DescribedKind::Host { forwards } = place.kind {
                 let namespace = sys::new_network_namespace().during("make a network namespace")?;
-                kernels.namespaces.insert(at, Arc::new(namespace));
-                wired.push((at, self.configure(at, &kernels.switch)?));
+                namespaces.insert(at, Arc::new(namespace));
+                self.configure(at, forwards, &switch, exits)?;
             }
         }
-        sys::enter_network_namespace(&kernels.switch).during("enter a network namespace")?;
+        let plugs = |at: usize| (0..exits[at].len()).map(move |link| Plug { place: at, link });
+        sys::enter_network_namespace(&switch).during("enter a network namespace")?;
         let netlink = Netlink::open().during("open a netlink socket")?;
-        for &(at, mtu) in &wired {
-            let index = relay_index(at);
-            switch_offloading_off(&relay_name(at)).during("switch offloading off")?;
-            netlink
-                .set_up(index, libc::IFF_NOARP)
-                .during("switch an interface on")?;
-            // A socket on an interface that is down is in error from the start.
-            let port = Port::open(index, host_mac(at), relay_mac(at), mtu)
-                .during("open a packet socket")?;
-            kernels.ports.insert(at, port);
+        let mut ports: HashMap<usize, Vec<Port>> = HashMap::new();
+        for &at in namespaces.keys() {
+            for plug in plugs(at) {
+                switch_offloading_off(&plug.relay_name()).during("switch offloading off")?;
+                netlink
+                    .set_up(plug.relay_index(), libc::IFF_NOARP)
+                    .during("switch an interface on")?;
+                // A socket on an interface that is down is in error from the start.
+                let mtu = exits[at][plug.link].mtu;
+                let port = Port::open(plug.relay_index(), plug.host_mac(), plug.relay_mac(), mtu)
+                    .during("open a packet socket")?;
+                ports.entry(at).or_default().push(port);
+            }
         }
         // Until the kernel has noticed that both ends are up, it drops what is sent.
-        for &(at, _) in &wired {
-            wait_until_running(&netlink, relay_index(at))?;
+        for plug in namespaces.keys().flat_map(|&at| plugs(at)) {
+            wait_until_running(&netlink, plug.relay_index())?;
         }
-        for &(at, _) in &wired {
-            sys::enter_network_namespace(&kernels.namespaces[&at])
-                .during("enter a network namespace")?;
+        for (&at, namespace) in &namespaces {
+            sys::enter_network_namespace(namespace).during("enter a network namespace")?;
             let netlink = Netlink::open().during("open a netlink socket")?;
-            wait_until_running(&netlink, HOST_INTERFACE)?;
+            for plug in plugs(at) {
+                wait_until_running(&netlink, plug.host_index())?;
+            }
         }
-        Ok(kernels)
+        Ok(Kernels {
+            switch,
+            namespaces,
+            ports,
+        })
     }
 
-    /// Configures the host whose namespace the thread has entered, and gives its MTU.
-    fn configure(&self, at: usize, switch: &OwnedFd) -> Result<usize, Error> {
+    /// Configures the host whose namespace the thread has entered.
+    fn configure(
+        &self,
+        at: usize,
+        forwards: bool,
+        switch: &OwnedFd,
+        exits: &[Vec<Exit>],
+    ) -> Result<(), Error> {
         for (name, value) in PARAMETERS {
             write_parameter(name, value);
         }
         write_parameter("net/ipv4/tcp_congestion_control", &self.congestion);
-
-        let mtu = self
-            .links
-            .iter()
-            .find_map(|link| {
-                let way = link.ends.iter().position(|&end| end == at)?;
-                Some(link.directions[way].mtu)
-            })
-            .expect("a host has a link, as was checked");
         let netlink = Netlink::open().during("open a netlink socket")?;
         netlink
             .set_up(LOOPBACK, 0)
             .during("switch the loopback interface on")?;
+        for (link, exit) in exits[at].iter().enumerate() {
+            let plug = Plug { place: at, link };
+            self.plug_in(&netlink, plug, exit.mtu, switch)?;
+            if forwards {
+                // An IPv6 router joins the routers' groups, and would announce that.
+                netlink
+                    .switch_multicast_off(plug.host_index())
+                    .during("switch multicast off")?;
+            }
+        }
+        if forwards {
+            write_parameter("net/ipv4/conf/all/forwarding", "1");
+            write_parameter("net/ipv6/conf/all/forwarding", "1");
+        }
+        self.set_routes(&netlink, at, exits)
+    }
+
+    /// Makes one of a host's interfaces and its other end.
+    fn plug_in(
+        &self,
+        netlink: &Netlink,
+        plug: Plug,
+        mtu: usize,
+        switch: &OwnedFd,
+    ) -> Result<(), Error> {
+        let name = plug.host_name();
         let here = End {
-            name: "eth0",
-            index: HOST_INTERFACE,
-            mac: host_mac(at),
+            name: &name,
+            index: plug.host_index(),
+            mac: plug.host_mac(),
         };
         let there = End {
-            name: &relay_name(at),
-            index: relay_index(at),
-            mac: relay_mac(at),
+            name: &plug.relay_name(),
+            index: plug.relay_index(),
+            mac: plug.relay_mac(),
         };
         netlink
             .create_veth(&here, &there, switch.as_fd(), mtu)
             .during("make a pair of interfaces")?;
-        switch_offloading_off("eth0").during("switch offloading off")?;
+        switch_offloading_off(&name).during("switch offloading off")?;
         // Nobody else is on this wire: there is nothing to resolve, and nobody to talk to.
         netlink
-            .set_up(HOST_INTERFACE, libc::IFF_NOARP)
+            .set_up(here.index, libc::IFF_NOARP)
             .during("switch an interface on")?;
-        let place = &self.places[at];
-        for address in [IpAddr::from(place.v4), IpAddr::from(place.v6)] {
+        let (v4, v6) = self.address(plug.place, plug.link);
+        for address in [IpAddr::from(v4), IpAddr::from(v6)] {
             netlink
-                .add_address(HOST_INTERFACE, address)
+                .add_address(here.index, address)
                 .during("set an address")?;
-            netlink
-                .add_default_route(HOST_INTERFACE, address, &self.congestion)
-                .during("set a route")?;
         }
-        Ok(mtu)
+        Ok(())
     }
+
+    /// Sends a host's packets out of the right interfaces: where it has several, each address by the
+    /// way with the fewest links, but what comes from an interface's address by that interface if
+    /// it leads there.
+    fn set_routes(&self, netlink: &Netlink, at: usize, exits: &[Vec<Exit>]) -> Result<(), Error> {
+        let route = |to, link, table| {
+            let index = Plug { place: at, link }.host_index();
+            netlink
+                .add_route(to, index, table, &self.congestion)
+                .during("set a route")
+        };
+        for everything in [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()] {
+            route((everything, 0), 0, libc::RT_TABLE_MAIN.into())?;
+        }
+        if exits[at].len() == 1 {
+            return Ok(());
+        }
+        let mut known = HashSet::new();
+        for (address, way) in self.ways(at, None, exits) {
+            if known.insert(address) {
+                route(whole(address), way.exit, libc::RT_TABLE_MAIN.into())?;
+            }
+        }
+        for link in 0..exits[at].len() {
+            let table = FIRST_TABLE + link as u32;
+            let mut known = HashSet::new();
+            for (address, _) in self.ways(at, Some(link), exits) {
+                if known.insert(address) {
+                    route(whole(address), link, table)?;
+                }
+            }
+            let (v4, v6) = self.address(at, link);
+            for address in [IpAddr::from(v4), IpAddr::from(v6)] {
+                netlink
+                    .add_rule(address, table)
+                    .during("set a rule for routes")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The prefix that is one address.
+pub(crate) fn whole(address: IpAddr) -> (IpAddr, u8) {
+    (address, if address.is_ipv4() { 32 } else { 128 })
 }
 
 /// Kernel parameters of every host. What a new namespace copies from the machine is set to the
@@ -443,21 +668,38 @@ fn wait_until_running(netlink: &Netlink, index: u32) -> Result<(), Error> {
     Ok(())
 }
 
-fn relay_name(place: usize) -> String {
-    format!("wire{place}")
+/// A host's interface, by the number of the link that it belongs to, and its other end.
+#[derive(Debug, Clone, Copy)]
+struct Plug {
+    place: usize,
+    link: usize,
 }
 
-fn relay_index(place: usize) -> u32 {
-    FIRST_RELAY_INTERFACE + place as u32
-}
+impl Plug {
+    fn host_name(self) -> String {
+        format!("eth{}", self.link)
+    }
 
-/// Locally administered addresses (IEEE 802): those of hosts end in 1, the relay's in 2.
-fn host_mac(place: usize) -> [u8; 6] {
-    [2, 0, 0, 0, place as u8, 1]
-}
+    fn relay_name(self) -> String {
+        format!("wire{}.{}", self.place, self.link)
+    }
 
-fn relay_mac(place: usize) -> [u8; 6] {
-    [2, 0, 0, 0, place as u8, 2]
+    fn host_index(self) -> u32 {
+        FIRST_HOST_INTERFACE + self.link as u32
+    }
+
+    fn relay_index(self) -> u32 {
+        FIRST_RELAY_INTERFACE + (self.place * LINKS_AT_MOST + self.link) as u32
+    }
+
+    /// Locally administered addresses (IEEE 802): those of hosts end in 1, the relay's in 2.
+    fn host_mac(self) -> [u8; 6] {
+        [2, 0, 0, self.link as u8, self.place as u8, 1]
+    }
+
+    fn relay_mac(self) -> [u8; 6] {
+        [2, 0, 0, self.link as u8, self.place as u8, 2]
+    }
 }
 
 /// The way out of a place by one of its ports.
@@ -471,24 +713,61 @@ struct Exit {
 struct Kernels {
     switch: OwnedFd,
     namespaces: HashMap<usize, Arc<OwnedFd>>,
-    ports: HashMap<usize, Port>,
+    ports: HashMap<usize, Vec<Port>>,
 }
 
-/// By which port the shortest way from a place to every other begins. Hosts pass nothing on.
-fn first_ports(from: usize, exits: &[Vec<Exit>]) -> HashMap<usize, usize> {
-    let mut first = HashMap::new();
-    let mut queue: VecDeque<(usize, usize)> = exits[from]
+/// How to get from one place to another: by which port out of the one, by which into the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Way {
+    to: usize,
+    exit: usize,
+    entry: usize,
+}
+
+/// Each port of each place that can be reached from a place, or through one port of it, with the
+/// fewest links; nearest first. `passes` says whether the way goes on from where it has led.
+fn search(
+    from: usize,
+    through: Option<usize>,
+    exits: &[Vec<Exit>],
+    passes: impl Fn(&Way) -> bool,
+) -> Vec<Way> {
+    let step = |exit: &Exit, by: usize| Way {
+        to: exit.to,
+        exit: by,
+        entry: entry(exit, exits),
+    };
+    let mut found: Vec<Way> = exits[from]
         .iter()
         .enumerate()
-        .map(|(port, exit)| (exit.to, port))
+        .filter(|(port, _)| through.is_none_or(|through| through == *port))
+        .map(|(port, exit)| step(exit, port))
         .collect();
-    while let Some((place, port)) = queue.pop_front() {
-        if place != from && !first.contains_key(&place) {
-            first.insert(place, port);
-            queue.extend(exits[place].iter().map(|exit| (exit.to, port)));
+    let mut next = 0;
+    while let Some(&way) = found.get(next) {
+        next += 1;
+        if !passes(&way) {
+            continue;
+        }
+        for exit in &exits[way.to] {
+            let on = step(exit, way.exit);
+            let known = |other: &Way| (other.to, other.entry) == (on.to, on.entry);
+            if on.to != from && !found.iter().any(known) {
+                found.push(on);
+            }
         }
     }
-    first
+    found
+}
+
+/// The port by which a way out of a place leads into another.
+fn entry(exit: &Exit, exits: &[Vec<Exit>]) -> usize {
+    // A link's two directions share a port at each end.
+    let back = exit.wire ^ 1;
+    exits[exit.to]
+        .iter()
+        .position(|other| other.wire == back)
+        .expect("each wire has its opposite")
 }
 
 fn wires(links: Vec<DescribedLink>, exits: &[Vec<Exit>]) -> Vec<Wire> {
@@ -504,19 +783,20 @@ fn wires(links: Vec<DescribedLink>, exits: &[Vec<Exit>]) -> Vec<Wire> {
         .flat_map(|(at, link)| {
             let [a, b] = link.ends;
             let [there, back] = link.directions;
-            let (out, home) = (2 * at, 2 * at + 1);
-            // A link's two directions share a port at each end.
+            let ports = (port_of(a, 2 * at), port_of(b, 2 * at + 1));
             [
                 Wire {
                     from: a,
+                    exit: ports.0,
                     to: b,
-                    port: port_of(b, home),
+                    port: ports.1,
                     direction: Direction::new(there),
                 },
                 Wire {
                     from: b,
+                    exit: ports.1,
                     to: a,
-                    port: port_of(a, out),
+                    port: ports.0,
                     direction: Direction::new(back),
                 },
             ]
@@ -530,6 +810,7 @@ pub struct Lab {
     hosts: HashMap<usize, Host>,
     /// Raw hosts that were not asked for yet.
     raws: Mutex<HashMap<usize, RawEnd>>,
+    nats: HashMap<usize, NatTable>,
     names: Vec<capture::Place>,
     nursery: Arc<OnceNursery>,
     /// The namespace of the relay's ends of all interfaces.
@@ -594,6 +875,19 @@ impl Lab {
             receiver: Mutex::new(receiver),
             mailbox: self.relay().mailbox().clone(),
         }
+    }
+
+    /// What a NAT has in its table, now and whenever it is asked.
+    ///
+    /// # Panics
+    ///
+    /// When `place` is something else.
+    #[must_use]
+    pub fn nat(&self, place: Place) -> NatTable {
+        self.nats
+            .get(&place.0)
+            .unwrap_or_else(|| panic!("`{}` is no NAT", self.names[place.0].name))
+            .clone()
     }
 
     /// All packets so far, those included that a host has sent before this call.
@@ -864,7 +1158,7 @@ mod tests {
             problem(|builder| {
                 builder.host("a");
             }),
-            "host `a` has 0 links and must have one: put a router in between"
+            "`a` has no link"
         );
         assert_eq!(
             problem(|builder| {
@@ -893,7 +1187,7 @@ mod tests {
         }
         let exits = builder.exits();
         let routers = builder.routers(&exits);
-        let to = |place: Place| IpAddr::from(builder.places[place.0].v6);
+        let to = |place: Place| IpAddr::from(builder.address(place.0, 0).1);
         assert_eq!(routers[&2].routes[&to(b)], 2);
         assert_eq!(routers[&2].routes[&to(a)], 0);
     }

@@ -64,6 +64,7 @@ mod error;
 mod host;
 mod lab;
 mod link;
+mod nat;
 mod netlink;
 mod node;
 mod packet;
@@ -72,16 +73,18 @@ mod port;
 mod relay;
 mod sys;
 mod tcp_info;
+mod tun;
 
 pub use capture::{Capture, Crossing};
 pub use enter::{Refusal, enter, test};
 pub use error::Error;
-pub use host::{Host, TcpSocket, TcpState};
+pub use host::{Host, Interface, TcpSocket, TcpState};
 pub use lab::{
-    Builder, Lab, Nothing, PCAPNG_VARIABLE, PLACES_AT_MOST, Place, Raw, Report, TOLERANCE,
-    undisturbed,
+    Builder, LINKS_AT_MOST, Lab, Nothing, PCAPNG_VARIABLE, PLACES_AT_MOST, Place, Raw, Report,
+    TOLERANCE, undisturbed,
 };
 pub use link::{Fate, HELD_AT_MOST, Link, QUEUE_BYTES, Verdict};
+pub use nat::{Behavior, MAPPINGS_AT_MOST, Mapping, Nat, NatTable, Protocol, SESSIONS_AT_MOST};
 pub use node::{Node, Out};
 pub use packet::{Packet, Tcp, Udp};
 pub use tcp_info::{CaState, TcpInfo, tcp_info};

@@ -11,9 +11,12 @@ use crate::sys;
 
 /// `struct nlmsghdr`: length, kind, flags, sequence, port.
 const HEADER_BYTES: usize = 16;
-/// `enum` values of linux/veth.h, linux/if_link.h and linux/rtnetlink.h that libc lacks.
+/// `enum` values of linux/veth.h, linux/rtnetlink.h and linux/fib_rules.h that libc lacks.
 const VETH_INFO_PEER: u16 = 1;
 const RTAX_CC_ALGO: u16 = 16;
+const FRA_SRC: u16 = 2;
+const FRA_TABLE: u16 = 15;
+const FR_ACT_TO_TBL: u8 = 1;
 
 /// A request under construction: a header's fixed part, and attributes.
 struct Request(Vec<u8>);
@@ -143,11 +146,28 @@ impl Netlink {
     /// Switches an interface on, with these flags of netdevice(7) besides.
     pub(crate) fn set_up(&self, index: u32, flags: i32) -> io::Result<()> {
         let flags = (libc::IFF_UP | flags) as u32;
+        self.set_flags(index, flags, flags)
+    }
+
+    /// Makes an interface one that has no multicast, and so tells nobody of its groups.
+    pub(crate) fn switch_multicast_off(&self, index: u32) -> io::Result<()> {
+        self.set_flags(index, 0, libc::IFF_MULTICAST as u32)
+    }
+
+    /// Sets those of an interface's flags that are in `mask`.
+    fn set_flags(&self, index: u32, flags: u32, mask: u32) -> io::Result<()> {
         self.change(
             libc::RTM_NEWLINK,
             0,
-            &Request(interface_header(index, flags, flags)),
+            &Request(interface_header(index, flags, mask)),
         )
+    }
+
+    /// Sets the largest packet that an interface takes.
+    pub(crate) fn set_mtu(&self, index: u32, mtu: usize) -> io::Result<()> {
+        let mut request = Request(interface_header(index, 0, 0));
+        request.attribute(libc::IFLA_MTU, &(mtu as u32).to_ne_bytes());
+        self.change(libc::RTM_NEWLINK, 0, &request)
     }
 
     /// Whether an interface is up and the other end of its wire, too.
@@ -187,28 +207,29 @@ impl Netlink {
         )
     }
 
-    /// Sends everything of `like`'s family out of an interface, with TCP governed by `congestion`.
+    /// Sends what goes to a prefix out of an interface, with TCP governed by `congestion`.
     ///
     /// A route can name any congestion control that the kernel has (ip-route(8), `congctl`); a
     /// namespace's default cannot be set to all of them by the owner of a user namespace.
-    pub(crate) fn add_default_route(
+    pub(crate) fn add_route(
         &self,
+        (to, bits): (IpAddr, u8),
         index: u32,
-        like: IpAddr,
+        table: u32,
         congestion: &str,
     ) -> io::Result<()> {
         // `struct rtmsg`: family, lengths of destination and source, type of service, table,
-        // protocol, scope, kind; and 32 bits of flags.
-        let scope = match like {
+        // protocol, scope, kind; and 32 bits of flags. The attribute says which table.
+        let scope = match to {
             IpAddr::V4(_) => libc::RT_SCOPE_LINK,
             IpAddr::V6(_) => libc::RT_SCOPE_UNIVERSE,
         };
         let header = vec![
-            family(like),
+            family(to),
+            bits,
             0,
             0,
-            0,
-            libc::RT_TABLE_MAIN,
+            libc::RT_TABLE_UNSPEC,
             libc::RTPROT_BOOT,
             scope,
             libc::RTN_UNICAST,
@@ -220,13 +241,48 @@ impl Netlink {
         let mut congestion = congestion.as_bytes().to_vec();
         congestion.push(0);
         let mut request = Request(header);
+        if bits > 0 {
+            request.attribute(libc::RTA_DST, &octets(to).0);
+        }
         request
+            .attribute(libc::RTA_TABLE, &table.to_ne_bytes())
             .attribute(libc::RTA_OIF, &index.to_ne_bytes())
             .nest(libc::RTA_METRICS, |metrics| {
                 metrics.attribute(RTAX_CC_ALGO, &congestion);
             });
         self.change(
             libc::RTM_NEWROUTE,
+            libc::NLM_F_CREATE | libc::NLM_F_EXCL,
+            &request,
+        )
+    }
+
+    /// Looks in a table of its own for the routes of what comes from an address; what is not found
+    /// there is looked for in the usual ones (ip-rule(8)).
+    pub(crate) fn add_rule(&self, from: IpAddr, table: u32) -> io::Result<()> {
+        let (octets, bits) = octets(from);
+        // `struct fib_rule_hdr`: family, lengths of destination and source, type of service, table,
+        // two reserved bytes, action; and 32 bits of flags.
+        let header = vec![
+            family(from),
+            0,
+            bits,
+            0,
+            libc::RT_TABLE_UNSPEC,
+            0,
+            0,
+            FR_ACT_TO_TBL,
+            0,
+            0,
+            0,
+            0,
+        ];
+        let mut request = Request(header);
+        request
+            .attribute(FRA_SRC, &octets)
+            .attribute(FRA_TABLE, &table.to_ne_bytes());
+        self.change(
+            libc::RTM_NEWRULE,
             libc::NLM_F_CREATE | libc::NLM_F_EXCL,
             &request,
         )

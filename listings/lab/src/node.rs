@@ -13,13 +13,17 @@ pub trait Node: Send {
     /// Takes a packet that came in by a port. Ports are numbered from 0 in the order in which links
     /// were added.
     fn packet(&mut self, port: usize, packet: Packet, out: &mut Out);
+
+    /// Is called at the time that [`Out::wake_at`] asked for.
+    fn wake(&mut self, _out: &mut Out) {}
 }
 
-/// What a [`Node`] sends in answer to a packet.
+/// What a [`Node`] does in answer to a packet, or when it is woken.
 #[derive(Debug)]
 pub struct Out {
     now: Duration,
     pub(crate) packets: Vec<(usize, Packet)>,
+    pub(crate) alarm: Option<Duration>,
 }
 
 impl Out {
@@ -27,10 +31,11 @@ impl Out {
         Self {
             now,
             packets: Vec::new(),
+            alarm: None,
         }
     }
 
-    /// When the packet came in, since the lab started.
+    /// When the packet came in, or the alarm was due, since the lab started.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.now
@@ -40,12 +45,26 @@ impl Out {
     pub fn send(&mut self, port: usize, packet: Packet) {
         self.packets.push((port, packet));
     }
+
+    /// Asks for [`Node::wake`] at this time, at once if it is past. A node has one alarm: this
+    /// replaces what it asked for before.
+    pub fn wake_at(&mut self, time: Duration) {
+        self.alarm = Some(time);
+    }
 }
 
 /// A router's lifetime for packets of its own: what most kernels use.
 const HOPS: u8 = 64;
 
+/// Type and code of an ICMP message, over IPv4 and over IPv6 (RFC 792, RFC 4443).
+type IcmpError = [(u8, u8); 2];
+const TIME_EXCEEDED: IcmpError = [(11, 0), (3, 0)];
+const NO_ROUTE: IcmpError = [(3, 0), (1, 0)];
+/// Fragmentation needed (RFC 1191), packet too big (RFC 4443).
+const TOO_BIG: IcmpError = [(3, 4), (2, 0)];
+
 /// Forwards packets to where their destination is, as RFC 1812 and RFC 8200 ask of a router.
+#[derive(Debug)]
 pub(crate) struct Router {
     pub(crate) v4: Ipv4Addr,
     pub(crate) v6: Ipv6Addr,
@@ -56,47 +75,17 @@ pub(crate) struct Router {
 }
 
 impl Node for Router {
-    fn packet(&mut self, port: usize, mut packet: Packet, out: &mut Out) {
+    fn packet(&mut self, port: usize, packet: Packet, out: &mut Out) {
         let Some(destination) = packet.destination() else {
             return;
         };
-        // Time to live (RFC 791) and hop limit (RFC 8200).
-        let lifetime = match destination {
-            IpAddr::V4(_) if packet.length() >= 20 => 8,
-            IpAddr::V6(_) if packet.length() >= 40 => 7,
-            _ => return,
-        };
-        if packet.bytes()[lifetime] <= 1 {
-            let (v4, v6) = ((11, 0), (3, 0));
-            out.packets
-                .extend(self.error(&packet, v4, v6, 0).map(|error| (port, error)));
+        if !self.takes(port, &packet, out) {
             return;
         }
-        packet.bytes_mut()[lifetime] -= 1;
-        if destination.is_ipv4() {
-            decrement_checksum(packet.bytes_mut());
-        }
-        let Some(&exit) = self.routes.get(&destination) else {
-            // Destination unreachable: no route.
-            let (v4, v6) = ((3, 0), (1, 0));
-            out.packets
-                .extend(self.error(&packet, v4, v6, 0).map(|error| (port, error)));
-            return;
-        };
-        let mtu = self.mtus[exit];
-        if packet.length() <= mtu {
-            out.send(exit, packet);
-        } else if destination.is_ipv4() && packet.bytes()[6] & DONT_FRAGMENT == 0 {
-            for fragment in fragments(&packet, mtu) {
-                out.send(exit, fragment);
-            }
-        } else {
-            // Fragmentation needed (RFC 1191), packet too big (RFC 4443).
-            let (v4, v6) = ((3, 4), (2, 0));
-            out.packets.extend(
-                self.error(&packet, v4, v6, mtu as u32)
-                    .map(|error| (port, error)),
-            );
+        match self.routes.get(&destination) {
+            Some(&exit) if self.fits(port, exit, &packet, out) => self.pass(exit, packet, out),
+            Some(_) => {}
+            None => self.answer(port, &packet, NO_ROUTE, 0, out),
         }
     }
 }
@@ -104,12 +93,60 @@ impl Node for Router {
 /// The flag in the seventh byte of an IPv4 header.
 const DONT_FRAGMENT: u8 = 0x40;
 /// More fragments follow: the flag beside it.
-const MORE_FRAGMENTS: u8 = 0x20;
+pub(crate) const MORE_FRAGMENTS: u8 = 0x20;
 
 impl Router {
-    /// The ICMP message that `about` caused, by its type and code in either version. None about a
-    /// message that is itself an error (RFC 1122, 3.2.2; RFC 4443, 2.4) or a later fragment.
-    fn error(&self, about: &Packet, v4: (u8, u8), v6: (u8, u8), mtu: u32) -> Option<Packet> {
+    /// Whether a packet has a header, and may be passed on once more by its time to live (RFC 791)
+    /// or hop limit (RFC 8200). If not so, it is answered.
+    pub(crate) fn takes(&self, port: usize, packet: &Packet, out: &mut Out) -> bool {
+        let Some(&left) = lifetime(packet).and_then(|at| packet.bytes().get(at)) else {
+            return false;
+        };
+        if left <= 1 {
+            self.answer(port, packet, TIME_EXCEEDED, 0, out);
+        }
+        left > 1
+    }
+
+    /// Whether a port's link can carry a packet, in pieces if need be. If not so, it is answered out
+    /// of the port by which it came.
+    pub(crate) fn fits(&self, port: usize, exit: usize, packet: &Packet, out: &mut Out) -> bool {
+        let mtu = self.mtus[exit];
+        let may_be_cut = packet.version() == 4 && packet.bytes()[6] & DONT_FRAGMENT == 0;
+        if packet.length() > mtu && !may_be_cut {
+            self.answer(port, packet, TOO_BIG, mtu as u32, out);
+            return false;
+        }
+        true
+    }
+
+    /// Sends a packet on, with one hop less, out of a port whose link it [fits](Self::fits).
+    pub(crate) fn pass(&self, exit: usize, mut packet: Packet, out: &mut Out) {
+        if let Some(at) = lifetime(&packet) {
+            packet.bytes_mut()[at] -= 1;
+        }
+        if packet.version() == 4 {
+            decrement_checksum(packet.bytes_mut());
+        }
+        if packet.length() <= self.mtus[exit] {
+            out.send(exit, packet);
+        } else {
+            for fragment in fragments(&packet, self.mtus[exit]) {
+                out.send(exit, fragment);
+            }
+        }
+    }
+
+    /// Answers a packet with an ICMP error out of the port by which it came.
+    fn answer(&self, port: usize, about: &Packet, error: IcmpError, mtu: u32, out: &mut Out) {
+        if let Some(message) = self.error(about, error, mtu) {
+            out.send(port, message);
+        }
+    }
+
+    /// The ICMP message that `about` caused. None about a message that is itself an error (RFC 1122,
+    /// 3.2.2; RFC 4443, 2.4) or a later fragment.
+    fn error(&self, about: &Packet, [v4, v6]: IcmpError, mtu: u32) -> Option<Packet> {
         let bytes = about.bytes();
         let mut message = Vec::new();
         match about.source()? {
@@ -152,6 +189,15 @@ impl Router {
         let mut packet = Packet::new(&message);
         packet.repair_checksums();
         Some(packet)
+    }
+}
+
+/// Where the time to live or hop limit stands, if the fixed part of the header is whole.
+fn lifetime(packet: &Packet) -> Option<usize> {
+    match packet.version() {
+        4 if packet.length() >= 20 => Some(8),
+        6 if packet.length() >= 40 => Some(7),
+        _ => None,
     }
 }
 

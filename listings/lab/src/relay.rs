@@ -13,7 +13,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 
 use crate::capture::Crossing;
-use crate::link::{Direction, Fate, OnItsWay};
+use crate::link::{Direction, Fate, OnItsWay, nanoseconds};
 use crate::node::{Node, Out};
 use crate::packet::Packet;
 use crate::port::{BATCH, Port};
@@ -27,8 +27,8 @@ pub(crate) struct Place {
 }
 
 pub(crate) enum Kind {
-    /// A host; without a link it has no port.
-    Host(Option<Port>),
+    /// A host and its interfaces, in the order of its exits.
+    Host(Vec<Port>),
     Node(Box<dyn Node>),
     Raw(mpsc::Sender<Packet>),
 }
@@ -36,6 +36,8 @@ pub(crate) enum Kind {
 /// One direction of a link, and where it leads.
 pub(crate) struct Wire {
     pub(crate) from: usize,
+    /// The number of the port by which it leaves there.
+    pub(crate) exit: usize,
     pub(crate) to: usize,
     /// The number of the port by which it enters there.
     pub(crate) port: usize,
@@ -139,7 +141,8 @@ impl Relay {
             inbox,
             started_ns,
             agenda: Agenda::default(),
-            outgoing: (0..places).map(|_| Vec::with_capacity(BATCH)).collect(),
+            outgoing: (0..plan.wires.len()).map(|_| Vec::new()).collect(),
+            alarms: vec![None; places],
             crossings: Vec::new(),
             held: HashMap::new(),
             tally: Tally {
@@ -191,6 +194,8 @@ enum What {
     Arrive(Arrival),
     /// A held packet has waited long enough: its wire and number.
     Release(usize, u64),
+    /// A node's alarm goes off, if it is still set to this time.
+    Wake(usize),
 }
 
 struct Arrival {
@@ -241,8 +246,10 @@ struct Worker {
     inbox: Inbox,
     started_ns: u64,
     agenda: Agenda,
-    /// By place: what has arrived and goes to the kernel with the next call.
+    /// By wire: what has arrived and goes to the kernel with the next call.
     outgoing: Vec<Vec<Arrival>>,
+    /// By place: when a node wants to be woken.
+    alarms: Vec<Option<u64>>,
     crossings: Vec<Crossing>,
     /// Places in the capture of packets that wait to be overtaken, by wire and number.
     held: HashMap<(usize, u64), usize>,
@@ -282,40 +289,39 @@ impl Worker {
                         self.carry(wire, on, None);
                     }
                 }
+                What::Wake(place) => self.wake(place, event.due_ns),
             }
         }
-        for place in 0..self.outgoing.len() {
-            self.flush(place);
+        for wire in 0..self.outgoing.len() {
+            self.flush(wire);
         }
     }
 
-    /// Reads up to `limit` packets from each host, each stamped by its kernel.
+    /// Reads up to `limit` packets from each interface, each stamped by its kernel.
     fn take_in(&mut self, limit: usize) {
-        for place in 0..self.plan.places.len() {
+        for wire in 0..self.plan.wires.len() {
+            let Wire { from, exit, .. } = self.plan.wires[wire];
             let now_ns = sys::monotonic_ns();
             // Both clocks run at one rate, but the other may be set.
             let since_1970_ns = sys::realtime_ns() - now_ns;
             for _ in 0..limit {
-                let Kind::Host(Some(port)) = &mut self.plan.places[place].kind else {
+                let Kind::Host(ports) = &mut self.plan.places[from].kind else {
                     break;
                 };
-                let Some(received) = port.receive() else {
+                let Some(received) = ports[exit].receive() else {
                     break;
                 };
                 let sent_ns = received
                     .sent_realtime_ns
                     .saturating_sub(since_1970_ns)
                     .clamp(self.started_ns.min(now_ns), sys::monotonic_ns());
-                self.send(place, 0, received.packet, sent_ns);
+                self.send(wire, received.packet, sent_ns);
             }
         }
     }
 
-    /// Offers a packet to the wire that leaves a place by a port.
-    fn send(&mut self, place: usize, port: usize, packet: Packet, sent_ns: u64) {
-        let Some(&wire) = self.plan.places[place].exits.get(port) else {
-            return;
-        };
+    /// Offers a packet to a wire.
+    fn send(&mut self, wire: usize, packet: Packet, sent_ns: u64) {
         let Wire { from, to, .. } = self.plan.wires[wire];
         let crossing = (self.plan.snap > 0).then(|| Crossing {
             from,
@@ -374,9 +380,10 @@ impl Worker {
         let since_start = self.since_start(arrival.on.due_ns);
         match &mut self.plan.places[to].kind {
             Kind::Host(_) => {
-                self.outgoing[to].push(arrival);
-                if self.outgoing[to].len() == BATCH {
-                    self.flush(to);
+                let wire = arrival.wire;
+                self.outgoing[wire].push(arrival);
+                if self.outgoing[wire].len() == BATCH {
+                    self.flush(wire);
                 }
             }
             // What a node does takes no time: it happens when it is due, even if the relay is late.
@@ -387,9 +394,7 @@ impl Worker {
                 if let Some(crossing) = crossing {
                     self.crossings[crossing].arrived = Some(since_start);
                 }
-                for (exit, packet) in out.packets {
-                    self.send(to, exit, packet, on.due_ns);
-                }
+                self.follow(to, out, on.due_ns);
             }
             Kind::Raw(sender) => {
                 // Nobody listens any more: lost at the receiver, as in a host that is switched off.
@@ -399,22 +404,50 @@ impl Worker {
         }
     }
 
-    /// Hands a host what has arrived for it.
-    fn flush(&mut self, place: usize) {
-        if self.outgoing[place].is_empty() {
+    /// Does what a node has asked for.
+    fn follow(&mut self, place: usize, out: Out, now_ns: u64) {
+        for (exit, packet) in out.packets {
+            // What goes to a port without a link is lost.
+            if let Some(&wire) = self.plan.places[place].exits.get(exit) {
+                self.send(wire, packet, now_ns);
+            }
+        }
+        if let Some(time) = out.alarm {
+            let due_ns = now_ns.max(self.started_ns.saturating_add(nanoseconds(time)));
+            self.alarms[place] = Some(due_ns);
+            self.agenda.enter(due_ns, What::Wake(place));
+        }
+    }
+
+    /// Wakes a node whose alarm is set to this time; a former alarm of it is past.
+    fn wake(&mut self, place: usize, due_ns: u64) {
+        if self.alarms[place] != Some(due_ns) {
             return;
         }
-        let mut arrivals = std::mem::take(&mut self.outgoing[place]);
-        if let Kind::Host(Some(port)) = &mut self.plan.places[place].kind {
+        self.alarms[place] = None;
+        if let Kind::Node(node) = &mut self.plan.places[place].kind {
+            let mut out = Out::at(Duration::from_nanos(due_ns.saturating_sub(self.started_ns)));
+            node.wake(&mut out);
+            self.follow(place, out, due_ns);
+        }
+    }
+
+    /// Hands a host what has arrived for it on a wire.
+    fn flush(&mut self, wire: usize) {
+        if self.outgoing[wire].is_empty() {
+            return;
+        }
+        let Wire { to, port, .. } = self.plan.wires[wire];
+        let mut arrivals = std::mem::take(&mut self.outgoing[wire]);
+        if let Kind::Host(ports) = &mut self.plan.places[to].kind {
             let now_ns = sys::monotonic_ns();
-            port.send(arrivals.iter_mut().map(|arrival| &mut arrival.on.packet));
-            self.tally.refused[place] = port.refused;
+            ports[port].send(arrivals.iter_mut().map(|arrival| &mut arrival.on.packet));
             for arrival in &arrivals {
                 self.account(arrival.on.due_ns, arrival.crossing, now_ns);
             }
         }
         arrivals.clear();
-        self.outgoing[place] = arrivals;
+        self.outgoing[wire] = arrivals;
     }
 
     /// Notes when a packet arrived, and how late that was.
@@ -437,7 +470,9 @@ impl Worker {
             match command {
                 Command::Stop => return false,
                 Command::Inject(place, packet) => {
-                    self.send(place, 0, packet, sys::monotonic_ns());
+                    if let Some(&wire) = self.plan.places[place].exits.first() {
+                        self.send(wire, packet, sys::monotonic_ns());
+                    }
                     self.do_what_is_due();
                 }
                 Command::Capture(answer) => {
@@ -448,7 +483,7 @@ impl Worker {
                 Command::Tally(answer) => {
                     self.take_in(usize::MAX);
                     self.do_what_is_due();
-                    self.count_overflows();
+                    self.count_losses();
                     let _ = answer.send(self.tally.clone());
                 }
             }
@@ -456,10 +491,14 @@ impl Worker {
         true
     }
 
-    fn count_overflows(&mut self) {
-        for (place, overflowed) in self.plan.places.iter().zip(&mut self.tally.overflowed) {
-            if let Kind::Host(Some(port)) = &place.kind {
-                *overflowed += port.overflowed().unwrap_or(0);
+    fn count_losses(&mut self) {
+        for (at, place) in self.plan.places.iter().enumerate() {
+            if let Kind::Host(ports) = &place.kind {
+                self.tally.refused[at] = ports.iter().map(|port| port.refused).sum();
+                self.tally.overflowed[at] += ports
+                    .iter()
+                    .filter_map(|port| port.overflowed().ok())
+                    .sum::<u64>();
             }
         }
     }
@@ -476,9 +515,11 @@ impl Worker {
             .places
             .iter()
             .filter_map(|place| match &place.kind {
-                Kind::Host(Some(port)) => Some(port.as_fd()),
+                Kind::Host(ports) => Some(ports),
                 _ => None,
-            });
+            })
+            .flatten()
+            .map(Port::as_fd);
         let mut descriptors: Vec<PollFd> = std::iter::once(self.inbox.bell.as_fd())
             .chain(ports)
             .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
