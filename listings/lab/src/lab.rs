@@ -226,6 +226,7 @@ impl Builder {
             switch,
             namespaces,
             mut ports,
+            netlink,
         } = self.build_kernels(&exits)?;
 
         let mut routers = self.routers(&exits);
@@ -288,6 +289,7 @@ impl Builder {
         let relay = Relay::start(Plan {
             places,
             wires,
+            netlink,
             snap: self.snap,
             tolerance: self.tolerance,
         })
@@ -453,6 +455,7 @@ impl Builder {
         // The relay's ends carry packets for others and should say nothing of their own.
         write_parameter("net/ipv6/conf/default/disable_ipv6", "1");
         write_parameter(CONNECTIONS.0, CONNECTIONS.1);
+        write_parameter(ONE_PROCESSOR.0, ONE_PROCESSOR.1);
         let mut namespaces = HashMap::new();
         for (at, place) in self.places.iter().enumerate() {
             if let DescribedKind::Host { forwards } = place.kind {
@@ -473,7 +476,8 @@ impl Builder {
                     .during("switch an interface on")?;
                 // A socket on an interface that is down is in error from the start.
                 let mtu = exits[at][plug.link].mtu;
-                let port = Port::open(plug.relay_index(), plug.host_mac(), plug.relay_mac(), mtu)
+                let (host, relay) = (plug.host_mac(), plug.relay_mac());
+                let port = Port::open(&netlink, plug.relay_index(), host, relay, mtu)
                     .during("open a packet socket")?;
                 ports.entry(at).or_default().push(port);
             }
@@ -493,6 +497,7 @@ impl Builder {
             switch,
             namespaces,
             ports,
+            netlink,
         })
     }
 
@@ -613,8 +618,11 @@ pub(crate) fn whole(address: IpAddr) -> (IpAddr, u8) {
 
 /// Kernel parameters of every host. What a new namespace copies from the machine is set to the
 /// kernel's own default, so that a run does not depend on the machine.
-const PARAMETERS: [(&str, &str); 14] = [
+const PARAMETERS: [(&str, &str); 15] = [
     CONNECTIONS,
+    // What a connection may hand to an interface at once. A queue of that processor has room for
+    // 1,000 packets, and newer kernels' default of 4 MB is more.
+    ("net/ipv4/tcp_limit_output_bytes", "262144"),
     // A connection must not learn from the one before.
     ("net/ipv4/tcp_no_metrics_save", "1"),
     ("net/ipv4/tcp_rmem", "4096 131072 6291456"),
@@ -638,6 +646,12 @@ const PARAMETERS: [(&str, &str); 14] = [
 /// the machine's, which grows with its memory, [`Host::tcp_states`] would search for 10 ms and more.
 /// (Since Linux 6.1.)
 const CONNECTIONS: (&str, &str) = ("net/ipv4/tcp_child_ehash_entries", "16384");
+
+/// Which processors take in what comes by the relay's interfaces, as a mask: the first. A sender that
+/// moves from one processor to another would otherwise overtake itself, since each has a queue of its
+/// own for what is sent on it, and TCP would repair by retransmissions what no link has done.
+/// (Since Linux 6.3, Documentation/networking/scaling.rst.)
+const ONE_PROCESSOR: (&str, &str) = ("net/core/rps_default_mask", "1");
 
 /// Sets a parameter that not every kernel has, or lets the owner of a user namespace set.
 fn write_parameter(name: &str, value: &str) {
@@ -714,6 +728,8 @@ struct Kernels {
     switch: OwnedFd,
     namespaces: HashMap<usize, Arc<OwnedFd>>,
     ports: HashMap<usize, Vec<Port>>,
+    /// Speaks to the relay's namespace, as the ports do.
+    netlink: Netlink,
 }
 
 /// How to get from one place to another: by which port out of the one, by which into the other.

@@ -11,6 +11,8 @@ use crate::sys;
 
 /// `struct nlmsghdr`: length, kind, flags, sequence, port.
 const HEADER_BYTES: usize = 16;
+/// `struct ifinfomsg`.
+const INTERFACE_HEADER_BYTES: usize = 16;
 /// `enum` values of linux/veth.h, linux/rtnetlink.h and linux/fib_rules.h that libc lacks.
 const VETH_INFO_PEER: u16 = 1;
 const RTAX_CC_ALGO: u16 = 16;
@@ -181,6 +183,29 @@ impl Netlink {
             u32::from_ne_bytes([flags[0], flags[1], flags[2], flags[3]])
         });
         Ok(flags & libc::IFF_RUNNING as u32 != 0)
+    }
+
+    /// How many packets have come by an interface so far.
+    pub(crate) fn received(&self, index: u32) -> io::Result<u64> {
+        let answer = self.ask(
+            libc::RTM_GETLINK,
+            0,
+            &Request(interface_header(index, 0, 0)),
+        )?;
+        // Behind the `ifinfomsg`, attributes: length, kind, value, each at a multiple of 4. That of
+        // the statistics begins with `rx_packets` (`struct rtnl_link_stats64`).
+        let mut rest = answer.get(INTERFACE_HEADER_BYTES..).unwrap_or_default();
+        while let [a, b, c, d, value @ ..] = rest {
+            let (length, kind) = (u16::from_ne_bytes([*a, *b]), u16::from_ne_bytes([*c, *d]));
+            if kind == libc::IFLA_STATS64
+                && let Some(packets) = value.first_chunk()
+            {
+                return Ok(u64::from_ne_bytes(*packets));
+            }
+            let length = usize::from(length).max(4).next_multiple_of(4);
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        Err(io::ErrorKind::InvalidData.into())
     }
 
     /// Gives an interface an address that it shares a network with nobody: all else is behind the

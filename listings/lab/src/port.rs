@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
 
+use crate::netlink::Netlink;
 use crate::packet::{HEADROOM, Packet};
 use crate::sys;
 
@@ -41,6 +42,12 @@ pub(crate) struct Port {
     ring: Ring,
     /// Ethernet: to the host, from the relay; the type is that of each packet.
     header: [u8; HEADROOM],
+    index: u32,
+    /// What the interface had counted when the port was opened.
+    before: u64,
+    /// Packets that came for the ring, and those of them that it had no room for.
+    arrived: u64,
+    pub(crate) overflowed: u64,
     /// Packets that the kernel did not take.
     pub(crate) refused: u64,
 }
@@ -53,7 +60,13 @@ pub(crate) struct Received {
 
 impl Port {
     /// Opens the interface of this index, in the calling thread's network namespace.
-    pub(crate) fn open(index: u32, host: [u8; 6], relay: [u8; 6], mtu: usize) -> io::Result<Self> {
+    pub(crate) fn open(
+        netlink: &Netlink,
+        index: u32,
+        host: [u8; 6],
+        relay: [u8; 6],
+        mtu: usize,
+    ) -> io::Result<Self> {
         // No protocol, hence no packets until the ring is there and the socket is bound.
         let socket = socket(
             AddressFamily::Packet,
@@ -89,6 +102,10 @@ impl Port {
             socket,
             ring,
             header,
+            index,
+            before: netlink.received(index)?,
+            arrived: 0,
+            overflowed: 0,
             refused: 0,
         })
     }
@@ -148,9 +165,15 @@ impl Port {
         }
     }
 
-    /// How many packets found the ring full since this was last asked.
-    pub(crate) fn overflowed(&self) -> io::Result<u64> {
-        // `struct tpacket_stats`: packets, drops.
+    /// How many packets the interface has counted since the port was opened. They may still be on
+    /// their way to the ring, on another processor.
+    pub(crate) fn sent(&self, netlink: &Netlink) -> io::Result<u64> {
+        Ok(netlink.received(self.index)?.saturating_sub(self.before))
+    }
+
+    /// How many packets have come to the ring, those included that found it full.
+    pub(crate) fn arrived(&mut self) -> io::Result<u64> {
+        // `struct tpacket_stats`: packets, drops; since the last call.
         let mut statistics = [0_u32; 2];
         let mut length = size_of_val(&statistics) as libc::socklen_t;
         // SAFETY: the pointer and the length describe `statistics`.
@@ -163,7 +186,9 @@ impl Port {
                 &raw mut length,
             )
         })?;
-        Ok(u64::from(statistics[1]))
+        self.arrived += u64::from(statistics[0]);
+        self.overflowed += u64::from(statistics[1]);
+        Ok(self.arrived)
     }
 }
 

@@ -14,10 +14,14 @@ use nix::sys::time::TimeSpec;
 
 use crate::capture::Crossing;
 use crate::link::{Direction, Fate, OnItsWay, nanoseconds};
+use crate::netlink::Netlink;
 use crate::node::{Node, Out};
 use crate::packet::Packet;
 use crate::port::{BATCH, Port};
 use crate::sys;
+
+/// How long to wait at most for packets that another processor is bringing; it takes microseconds.
+const CAUGHT_UP_WITHIN_NS: u64 = 100_000_000;
 
 /// A host, a node or a raw node as the relay sees it.
 pub(crate) struct Place {
@@ -48,6 +52,8 @@ pub(crate) struct Wire {
 pub(crate) struct Plan {
     pub(crate) places: Vec<Place>,
     pub(crate) wires: Vec<Wire>,
+    /// Speaks to the namespace of the ports.
+    pub(crate) netlink: Netlink,
     /// How many bytes of each packet are kept; 0 keeps no packets at all.
     pub(crate) snap: usize,
     /// How late a packet may be.
@@ -154,7 +160,7 @@ impl Relay {
         };
         let thread = thread::Builder::new()
             .name("lab-relay".to_owned())
-            .spawn(move || worker.run())?;
+            .spawn(move || close(worker.run()))?;
         Ok(Self {
             mailbox,
             thread: Some(thread),
@@ -174,6 +180,20 @@ impl Drop for Relay {
             let _ = thread.join();
         }
     }
+}
+
+/// Closes all packet sockets at once: for each, the kernel waits until no processor can be using it,
+/// which takes tens of milliseconds, however many wait.
+fn close(places: Vec<Place>) {
+    thread::scope(|scope| {
+        for place in places {
+            if let Kind::Host(ports) = place.kind {
+                for port in ports {
+                    scope.spawn(|| drop(port));
+                }
+            }
+        }
+    });
 }
 
 /// What is to happen, and when.
@@ -257,12 +277,13 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(mut self) {
+    /// Carries packets until it is told to stop, and gives what it has used.
+    fn run(mut self) -> Vec<Place> {
         sys::be_punctual();
         loop {
             self.do_what_is_due();
             if !self.obey() {
-                return;
+                return self.plan.places;
             }
             self.wait();
             self.take_in(BATCH);
@@ -476,13 +497,11 @@ impl Worker {
                     self.do_what_is_due();
                 }
                 Command::Capture(answer) => {
-                    self.take_in(usize::MAX);
-                    self.do_what_is_due();
+                    self.catch_up();
                     let _ = answer.send(self.crossings.clone());
                 }
                 Command::Tally(answer) => {
-                    self.take_in(usize::MAX);
-                    self.do_what_is_due();
+                    self.catch_up();
                     self.count_losses();
                     let _ = answer.send(self.tally.clone());
                 }
@@ -491,14 +510,32 @@ impl Worker {
         true
     }
 
+    /// Reads all that the hosts have sent before this call, and does with it what is due.
+    fn catch_up(&mut self) {
+        let deadline_ns = sys::monotonic_ns() + CAUGHT_UP_WITHIN_NS;
+        let netlink = &self.plan.netlink;
+        for place in &mut self.plan.places {
+            let Kind::Host(ports) = &mut place.kind else {
+                continue;
+            };
+            for port in ports {
+                let sent = port.sent(netlink).unwrap_or(0);
+                while port.arrived().is_ok_and(|arrived| arrived < sent)
+                    && sys::monotonic_ns() < deadline_ns
+                {
+                    thread::yield_now();
+                }
+            }
+        }
+        self.take_in(usize::MAX);
+        self.do_what_is_due();
+    }
+
     fn count_losses(&mut self) {
         for (at, place) in self.plan.places.iter().enumerate() {
             if let Kind::Host(ports) = &place.kind {
                 self.tally.refused[at] = ports.iter().map(|port| port.refused).sum();
-                self.tally.overflowed[at] += ports
-                    .iter()
-                    .filter_map(|port| port.overflowed().ok())
-                    .sum::<u64>();
+                self.tally.overflowed[at] = ports.iter().map(|port| port.overflowed).sum();
             }
         }
     }

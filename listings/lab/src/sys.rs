@@ -86,7 +86,8 @@ pub(crate) fn set_option<T: Copy>(
 ///
 /// A thread's timers may otherwise fire 50 µs late ([`PR_SET_TIMERSLACK`]), and the scheduler lets a
 /// busy thread finish its slice of about 3 ms first unless the woken one has asked for a shorter
-/// slice (EEVDF, since Linux 6.12; older kernels ignore the wish).
+/// slice (EEVDF, since Linux 6.12; older kernels ignore the wish). What the thread starts does not
+/// inherit it.
 ///
 /// [`PR_SET_TIMERSLACK`]: https://man7.org/linux/man-pages/man2/PR_SET_TIMERSLACK.2const.html
 pub(crate) fn be_punctual() {
@@ -104,11 +105,13 @@ pub(crate) fn be_punctual() {
     }
     /// The shortest slice that the kernel grants.
     const SLICE_NS: u64 = 100_000;
+    /// linux/sched.h: SCHED_FLAG_RESET_ON_FORK.
+    const RESET_ON_FORK: u64 = 1;
 
     let attributes = Attributes {
         size: mem::size_of::<Attributes>() as u32,
         policy: 0,
-        flags: 0,
+        flags: RESET_ON_FORK,
         nice: 0,
         priority: 0,
         runtime: SLICE_NS,
