@@ -3,11 +3,11 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lab::{
-    CaState, Error, Fate, Host, Lab, Link, Report, Tcp, TcpState, Verdict, tcp_info, undisturbed,
+    CaState, Error, Fate, Host, Lab, Link, PCAPNG_VARIABLE, Report, Tcp, TcpState, Verdict,
+    tcp_info, undisturbed,
 };
 use pcap_file::pcapng::PcapNgReader;
 
@@ -400,21 +400,28 @@ fn what_the_kernel_knows_of_a_connection_agrees_with_the_packets() {
 
 #[test]
 fn a_variable_names_the_file_for_the_packets() {
-    let file = std::env::temp_dir().join(format!("lab-{}.pcapng", std::process::id()));
-    let run = Command::new(env!("CARGO"))
-        .args(["run", "--quiet", "-p", "lab", "--example", "echo"])
-        .env("LAB_PCAPNG", &file)
-        .output()
-        .unwrap();
-    assert!(run.status.success(), "{run:?}");
-    let bytes = std::fs::read(&file).unwrap();
-    std::fs::remove_file(&file).unwrap();
-    let mut reader = PcapNgReader::new(&bytes[..]).unwrap();
-    let mut packets = 0;
-    while let Some(block) = reader.next_block() {
-        packets += usize::from(block.unwrap().into_enhanced_packet().is_some());
-    }
-    assert_eq!(packets, 4, "two echoes, there and back");
+    lab::test(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("packets.pcapng");
+        // SAFETY: no other thread of this process is reading or writing variables.
+        unsafe { std::env::set_var(PCAPNG_VARIABLE, &file) };
+        for _ in 0..2 {
+            let (_lab, client, server) = Lab::pair(Link::new()).unwrap();
+            let near = socket(&client, client.v4().into(), 0);
+            near.connect((server.v4(), 7)).unwrap();
+            round_trip(&near, &socket(&server, server.v4().into(), 7));
+        }
+        // The second lab's file bears a number.
+        for file in [file, directory.path().join("packets-2.pcapng")] {
+            let bytes = std::fs::read(&file).unwrap();
+            let mut reader = PcapNgReader::new(&bytes[..]).unwrap();
+            let mut packets = 0;
+            while let Some(block) = reader.next_block() {
+                packets += usize::from(block.unwrap().into_enhanced_packet().is_some());
+            }
+            assert_eq!(packets, 2, "there and back");
+        }
+    });
 }
 
 #[test]

@@ -5,9 +5,17 @@
 #![cfg(target_os = "linux")]
 
 use std::env;
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::Command;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_dumpable;
+use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
 /// Set for the process that is to be refused.
 const REFUSED: &str = "LAB_TEST_REFUSED";
@@ -38,13 +46,18 @@ fn enter_and_print() {
     println!("{}", lab::enter().unwrap_err());
 }
 
-/// As [`enter_and_print`], in a process with a single thread: the test harness has two.
 fn enter_alone_and_print() {
+    alone(enter_and_print);
+}
+
+/// Runs `inside` in a process with a single thread: the test harness has two.
+fn alone(inside: impl FnOnce()) {
     // SAFETY: glibc and musl leave a child's allocator usable, and nobody holds the standard
     // output: the harness's other thread waits for this one.
     match unsafe { libc::fork() } {
         0 => {
-            enter_and_print();
+            // A panic prints its message, and must not become the harness's.
+            let _ = catch_unwind(AssertUnwindSafe(inside));
             // SAFETY: a number.
             unsafe { libc::_exit(0) }
         }
@@ -53,6 +66,86 @@ fn enter_alone_and_print() {
             unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
         }
     }
+}
+
+/// Runs `hide` where it changes what is mounted for this thread alone, and gives what a host then
+/// says to the wish for a TUN interface.
+fn tun_refused(hide: fn() -> nix::Result<()>) -> String {
+    let (_lab, client, _server) = lab::Lab::pair(lab::Link::new()).unwrap();
+    let ask = || {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
+        hide().unwrap();
+        client
+            .tun("tun0", client.v4(), Ipv4Addr::new(10, 9, 0, 2), 1400)
+            .unwrap_err()
+            .to_string()
+    };
+    std::thread::scope(|scope| scope.spawn(ask).join().unwrap())
+}
+
+#[test]
+fn a_machine_without_a_tun_device_is_named() {
+    lab::test(|| {
+        let message = tun_refused(|| match Path::new("/dev/net").exists() {
+            true => mount(
+                None::<&str>,
+                "/dev/net",
+                Some("tmpfs"),
+                MsFlags::empty(),
+                None::<&str>,
+            ),
+            false => Ok(()),
+        });
+        assert!(message.contains("open /dev/net/tun"), "{message}");
+        assert!(message.contains("sudo modprobe tun"), "{message}");
+    });
+}
+
+#[test]
+fn a_tun_device_that_this_user_may_not_open_is_named() {
+    /// Puts in its place a file that only root may open.
+    fn hide() -> nix::Result<()> {
+        mount(
+            Some("/etc/shadow"),
+            "/dev/net/tun",
+            None::<&str>,
+            MsFlags::MS_BIND,
+            None::<&str>,
+        )
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        testkit::skip("needs /dev/net/tun");
+        return;
+    }
+    let (mut receive, mut send) = io::pipe().unwrap();
+    alone(|| {
+        become_nobody();
+        lab::enter().unwrap();
+        send.write_all(tun_refused(hide).as_bytes()).unwrap();
+    });
+    drop(send);
+    let mut message = String::new();
+    receive.read_to_string(&mut message).unwrap();
+    assert!(message.contains("Permission denied"), "{message}");
+    assert!(
+        message.contains("sudo chmod 0666 /dev/net/tun"),
+        "{message}"
+    );
+}
+
+/// Makes root a user whom root's files are closed to; others are that already.
+fn become_nobody() {
+    const NOBODY: u32 = 65_534;
+    if !Uid::effective().is_root() {
+        return;
+    }
+    setgroups(&[]).unwrap();
+    setgid(Gid::from_raw(NOBODY)).unwrap();
+    setuid(Uid::from_raw(NOBODY)).unwrap();
+    // Otherwise its files in /proc are root's, and it cannot enter a namespace.
+    set_dumpable(true).unwrap();
 }
 
 fn check(result: libc::c_long) -> io::Result<()> {
