@@ -43,7 +43,7 @@ mod linux {
     use std::time::{Duration, Instant};
 
     use lab::{Capture, Fate, Host, Lab, Link, Report, undisturbed};
-    use record::{Cell, Column, Record, Table};
+    use record::{Axis, Cell, Column, Line, Record, Series, Table};
 
     type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -127,8 +127,14 @@ mod linux {
     fn queue(record: &mut Record) -> Outcome {
         println!("\nA queue: 9,000 bytes before 1 Mbit/s, and ten packets of 1,500 bytes at once");
         let (capture, _) = undisturbed(TRIES, through_a_queue)?;
+        let (mut taken, mut lost) = (Vec::new(), Vec::new());
         for packet in capture.crossings() {
             let (number, waits) = (packet.number, packet.queue_bytes);
+            let point = (number as f64, waits as f64);
+            match packet.arrived {
+                Some(_) => taken.push(point),
+                None => lost.push(point),
+            }
             match packet.arrived {
                 Some(arrived) => println!(
                     "  packet {number:>2} finds {waits:>4} bytes, under way for {:>5.1} ms",
@@ -137,7 +143,16 @@ mod linux {
                 None => println!("  packet {number:>2} finds {waits:>4} bytes, and no room"),
             }
         }
-        record.add("queue", capture.sequence());
+        let line = |name: &str, points| Line {
+            name: name.to_owned(),
+            points,
+        };
+        let queue = Series {
+            x: Axis::new("packet", ""),
+            y: Axis::new("waiting when it comes", "bytes"),
+            lines: vec![line("taken", taken), line("lost", lost)],
+        };
+        record.add("queue", queue);
         Ok(())
     }
 
@@ -164,7 +179,7 @@ mod linux {
 
     fn promises(record: &mut Record) -> Outcome {
         let (up, gone) = set_up()?;
-        let (errors, _) = undisturbed(TRIES, round_trip_errors)?;
+        let (errors, _) = undisturbed(2, round_trip_errors)?;
         let gigabits = throughput()?;
         let ms = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
         println!("\nWhat is promised, and what was measured here");
