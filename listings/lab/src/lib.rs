@@ -47,10 +47,18 @@
 //!
 //! # What a host is
 //!
-//! One interface, `eth0`, with an IPv4 and an IPv6 address and nobody on its wire: no address
-//! resolution, no neighbour discovery, no checksum or segmentation offload, so that each packet of a
-//! capture is one that a network would carry. Kernel parameters that a namespace copies from the
-//! machine are set to the kernel's defaults, and TCP's congestion control is the lab's.
+//! For each of its links an interface, `eth0` and so on, with an IPv4 and an IPv6 address and nobody
+//! on its wire: no address resolution, no neighbour discovery, no checksum or segmentation offload, so
+//! that each packet of a capture is one that a network would carry. Kernel parameters that a namespace
+//! copies from the machine are set to the kernel's defaults, and TCP's congestion control is the
+//! lab's.
+//!
+//! # What else there is
+//!
+//! Between hosts there may be routers and NATs of the relay's own ([`Builder::router`],
+//! [`Builder::nat`]), hosts whose kernels forward ([`Builder::gateway`]), and whatever an experiment
+//! makes itself ([`Node`]). A [`Raw`] host has no kernel: the experiment makes and takes its packets.
+//! With [`Host::tun`] it does so behind a kernel's own interface.
 //!
 //! Linux only: on other systems the crate is empty.
 
