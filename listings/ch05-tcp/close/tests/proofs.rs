@@ -8,7 +8,13 @@ use tcp_close::{State, TRANSITIONS};
 use testkit::{Program, Run, listing, peer};
 
 /// One run for all proofs: it takes seconds.
-static RUN: LazyLock<Run> = LazyLock::new(|| listing!().run().succeeds());
+static RUN: LazyLock<Run> = LazyLock::new(|| {
+    listing!()
+        // How much of an answer is on its way when the reset follows depends on how busy the machine is.
+        .varying(r"close\(\) +\d+ of", "close() N of")
+        .run()
+        .succeeds()
+});
 
 const CLIENT: usize = 0;
 const SERVER: usize = 1;

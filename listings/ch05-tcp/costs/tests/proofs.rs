@@ -153,7 +153,7 @@ fn the_wait_is_a_round_trip_and_what_it_takes_to_notice() {
             let waited = chunks[7].waited(round_trip);
             // RACK sees it by the next segment's acknowledgment; three segments would be the most.
             let least = round_trip + GAP / 2;
-            let most = round_trip + GAP * 3 + round_trip / 4;
+            let most = round_trip * 2 + GAP * 3;
             assert!((least..most).contains(&waited), "{waited:?}");
         }
     });
@@ -202,10 +202,12 @@ fn the_next_answer_over_the_same_connection_takes_one_flight_or_two() {
 
 #[test]
 fn the_next_answer_over_the_same_connection_takes_less_time() {
-    for (round_trip, again) in line("slow-start", "the same connection again") {
+    // Where a round trip is short, most of the time is the machine's, and not TCP's.
+    let again = line("slow-start", "the same connection again").into_iter();
+    for (round_trip, again) in again.filter(|&(round_trip, _)| round_trip >= 50.0) {
         let new = line("slow-start", "new connection");
         let new = new.iter().find(|(same, _)| *same == round_trip).unwrap().1;
-        assert!(again < new * 0.75, "{round_trip} ms: {again}, {new}");
+        assert!(again < new * 0.6, "{round_trip} ms: {again}, {new}");
     }
 }
 
