@@ -108,11 +108,13 @@ pub(crate) fn be_punctual() {
     /// linux/sched.h: SCHED_FLAG_RESET_ON_FORK.
     const RESET_ON_FORK: u64 = 1;
 
+    // SAFETY: numbers only. The thread keeps the nice value that it has.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
     let attributes = Attributes {
         size: mem::size_of::<Attributes>() as u32,
         policy: 0,
         flags: RESET_ON_FORK,
-        nice: 0,
+        nice,
         priority: 0,
         runtime: SLICE_NS,
         deadline: 0,

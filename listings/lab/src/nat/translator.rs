@@ -114,6 +114,7 @@ impl Translator {
         };
         let address = self.outside_address(*flow.source.ip());
         let own = self.nat.preserves_ports.then(|| flow.source.port());
+        // A handle of its own, so that the table can be held while `self` is used.
         let handle = self.table.clone();
         let mut table = handle.table();
         if !table
