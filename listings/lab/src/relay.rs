@@ -322,9 +322,7 @@ impl Worker {
     fn take_in(&mut self, limit: usize) {
         for wire in 0..self.plan.wires.len() {
             let Wire { from, exit, .. } = self.plan.wires[wire];
-            let now_ns = sys::monotonic_ns();
-            // Both clocks run at one rate, but the other may be set.
-            let since_1970_ns = sys::realtime_ns() - now_ns;
+            let (now_ns, since_1970_ns) = sys::now_and_lead_ns();
             for _ in 0..limit {
                 let Kind::Host(ports) = &mut self.plan.places[from].kind else {
                     break;

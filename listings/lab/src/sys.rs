@@ -32,6 +32,28 @@ pub(crate) fn realtime_ns() -> u64 {
     clock_ns(ClockId::CLOCK_REALTIME)
 }
 
+/// Now by [`monotonic_ns`], and how far [`realtime_ns`] is ahead of it.
+///
+/// Both clocks run at one rate, but the other may be set. A thread that has to wait between reading
+/// the one and the other would take its wait for a part of the distance; so it asks again.
+pub(crate) fn now_and_lead_ns() -> (u64, u64) {
+    /// More than two readings take where they are no system calls.
+    const UNDISTURBED_NS: u64 = 2_000;
+    const TRIES: usize = 4;
+    let mut best = (u64::MAX, 0, 0);
+    for _ in 0..TRIES {
+        let before_ns = monotonic_ns();
+        let realtime_ns = realtime_ns();
+        let now_ns = monotonic_ns();
+        best = best.min((now_ns - before_ns, now_ns, realtime_ns));
+        if best.0 <= UNDISTURBED_NS {
+            break;
+        }
+    }
+    let (_, now_ns, realtime_ns) = best;
+    (now_ns, realtime_ns.saturating_sub(now_ns))
+}
+
 /// How many threads the process has.
 pub(crate) fn threads() -> io::Result<usize> {
     Ok(fs::read_dir("/proc/self/task")?.count())

@@ -62,6 +62,7 @@ impl Stage {
     pub fn open(there: Link) -> Result<(Self, TcpStream, TcpStream)> {
         let mut builder = Lab::builder();
         builder.congestion("reno"); // any would do
+        builder.tolerance(DELAY / 6);
         let places = [builder.host("client"), builder.host("server")];
         builder.link(places[0], places[1], there, Link::new().delay(DELAY));
         let lab = builder.start()?;

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use record::{Fate, States, What};
 use tcp_close::{State, TRANSITIONS};
@@ -12,9 +13,14 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
     listing!()
         // How much of an answer is on its way when the reset follows depends on how busy the machine is.
         .varying(r"close\(\) +\d+ of", "close() N of")
+        .env("LAB_PCAPNG", CAPTURE)
+        .deadline(Duration::from_secs(60))
         .run()
         .succeeds()
 });
+
+/// Where that run writes its packets; of its other labs, beside it.
+const CAPTURE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/close.pcapng");
 
 const CLIENT: usize = 0;
 const SERVER: usize = 1;
@@ -355,12 +361,9 @@ fn the_drawing_has_the_diagrams_transitions() {
 #[test]
 fn tshark_sees_the_same_segments() {
     let Some(tshark) = peer("tshark") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("close.pcapng");
-    let run = listing!().env("LAB_PCAPNG", &file).run();
-    let _ = run.succeeds();
+    LazyLock::force(&RUN);
     let theirs = Program::new(tshark)
-        .args(["-r", file.to_str().unwrap(), "-Y", "tcp.stream == 0"])
+        .args(["-r", CAPTURE, "-Y", "tcp.stream == 0"])
         .args(["-T", "fields", "-e", "ip.src", "-e", "tcp.flags.str"])
         .run()
         .succeeds();

@@ -147,10 +147,12 @@ fn the_wait_is_a_round_trip_and_what_it_takes_to_notice() {
     let _alone = alone();
     lab::test(|| {
         for round_trip in [ms(40), ms(80)] {
-            let measured =
-                lab::undisturbed(3, || head_of_line::measure(Connections::One, round_trip, 7));
-            let (chunks, _) = measured.unwrap();
-            let waited = chunks[7].waited(round_trip);
+            let waits = (0..3).map(|_| {
+                let (chunks, _) = head_of_line::measure(Connections::One, round_trip, 7).unwrap();
+                chunks[7].waited(round_trip)
+            });
+            // A busy machine adds to it, and never takes from it.
+            let waited = waits.min().unwrap();
             // RACK sees it by the next segment's acknowledgment; three segments would be the most.
             let least = round_trip + GAP / 2;
             let most = round_trip * 2 + GAP * 3;
@@ -190,7 +192,7 @@ fn a_first_answer_of_1_mib_takes_seven_round_trips_whatever_the_round_trip() {
 fn the_next_answer_over_the_same_connection_takes_one_flight_or_two() {
     let _alone = alone();
     lab::test(|| {
-        let (growth, _) = slow_start::measure(ms(30), 3).unwrap();
+        let (growth, _) = lab::undisturbed(3, || slow_start::measure(ms(30), 3)).unwrap();
         let flights: Vec<usize> = growth.fetches.iter().map(|it| it.flights.len()).collect();
         assert_eq!(flights[0], 7);
         assert!(

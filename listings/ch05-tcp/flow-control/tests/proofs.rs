@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use record::What;
 use testkit::{Program, Run, listing, peer};
@@ -13,9 +14,14 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
         .varying(r"\b[\d,]+ bytes", "N bytes")
         .varying(r"[\d.]+ (Mbit/s|measured)", "N $1")
         .varying(r"(TCPWantZeroWindowAdv) +\d+", "$1 N")
+        .env("LAB_PCAPNG", CAPTURE)
+        .deadline(Duration::from_secs(60))
         .run()
         .succeeds()
 });
+
+/// Where that run writes its packets; of its other labs, beside it.
+const CAPTURE: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/flow-control.pcapng");
 
 /// The number right before or behind these words of the output.
 fn number(before: &str, behind: &str) -> f64 {
@@ -221,14 +227,11 @@ fn so_rcvbuf_is_doubled_and_ends_autotuning() {
 #[test]
 fn tshark_sees_the_window_close_and_open_and_calls_the_probes_keep_alive() {
     let Some(tshark) = peer("tshark") else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("flow.pcapng");
-    let run = listing!().env("LAB_PCAPNG", &file).run();
-    let _ = run.succeeds();
+    LazyLock::force(&RUN);
     let count = |what: &str| {
         let filter = format!("tcp.analysis.{what}");
         let run = Program::new(&tshark)
-            .args(["-r", file.to_str().unwrap(), "-Y", &filter])
+            .args(["-r", CAPTURE, "-Y", &filter])
             .run()
             .succeeds();
         run.stdout.lines().count()
