@@ -40,9 +40,10 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// A lab with one connection, over which a greeting and its answer have gone, and nothing is under
 /// way any more.
 pub struct Stage {
-    lab: Lab,
+    // Dropped in this order: the watches end before the lab does.
     pub client: End,
     pub server: End,
+    lab: Lab,
     /// When the lab's clock stood at zero.
     zero: Instant,
     /// From when on the story is to be told.
@@ -96,7 +97,7 @@ impl Stage {
             })?;
         }
         let begin = self.begin.get() - self.zero;
-        let seen = [self.client, self.server].map(|end| end.watch.stop());
+        let seen = [self.client, self.server].map(|mut end| end.watch.stop());
         let story = Story::new(&self.lab.capture(), self.zero, begin, seen);
         Ok((story, self.lab.finish()?))
     }
@@ -201,7 +202,7 @@ fn expired(at_latest: Instant, what: &str) -> io::Result<()> {
 struct Watch {
     seen: Arc<Mutex<Vec<Seen>>>,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What the kernel said, and from when on.
@@ -242,7 +243,11 @@ impl Watch {
                 thread::sleep(PAUSE);
             }
         });
-        Self { seen, stop, thread }
+        Self {
+            seen,
+            stop,
+            thread: Some(thread),
+        }
     }
     // ANCHOR_END: watch
 
@@ -258,11 +263,23 @@ impl Watch {
         })
     }
 
-    fn stop(self) -> Vec<Seen> {
+    /// Ends the questions, and gives what was seen.
+    fn stop(&mut self) -> Vec<Seen> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("a watch does not panic");
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("a watch does not panic");
+        }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *seen)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

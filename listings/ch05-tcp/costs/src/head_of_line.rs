@@ -78,15 +78,11 @@ pub fn measure(
     lost: usize,
 ) -> Result<(Vec<Chunk>, Report)> {
     // ANCHOR: lose
-    let mut segments_of_data = 0;
+    let mut is_lost = false;
     let back = half(round_trip).rule(move |_, packet| {
-        let is_data = packet.tcp().is_some_and(|segment| segment.length > 0);
-        segments_of_data += usize::from(is_data);
-        if is_data && segments_of_data == lost + 1 {
-            Verdict::Drop
-        } else {
-            Verdict::Pass
-        }
+        let lose = !is_lost && packet.payload().starts_with(&name(lost));
+        is_lost |= lose;
+        if lose { Verdict::Drop } else { Verdict::Pass }
     });
     // ANCHOR_END: lose
     let network = Network::new(half(round_trip), back, GAP / 4)?;
@@ -114,7 +110,7 @@ pub fn measure(
         let due = started + GAP * number as u32;
         thread::sleep(due.saturating_duration_since(Instant::now()));
         let mut chunk = [0; CHUNK];
-        chunk[..2].copy_from_slice(&(number as u16).to_be_bytes());
+        chunk[..2].copy_from_slice(&name(number));
         sent.push(Instant::now());
         writers[stream(number) % count].write_all(&chunk)?;
     }
@@ -157,6 +153,11 @@ fn flights(capture: &Capture) -> Vec<Duration> {
         .into_iter()
         .map(|(_, sent, arrived)| arrived.unwrap_or(sent) - sent)
         .collect()
+}
+
+/// The first bytes of a chunk.
+fn name(number: usize) -> [u8; 2] {
+    (number as u16).to_be_bytes()
 }
 
 // ANCHOR: read

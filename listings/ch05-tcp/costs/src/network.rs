@@ -12,7 +12,7 @@ use record::{Sequence, What};
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// How long a program of the experiment waits for the other one.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes of each packet that are kept: its headers.
 const SNAP: usize = 100;

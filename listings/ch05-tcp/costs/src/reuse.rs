@@ -19,7 +19,7 @@ pub const EACH: u16 = 80;
 pub const SHARED: u16 = 81;
 
 /// How long the last segments of a close may take.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What was measured of one way to use connections.
 #[derive(Debug, Clone)]

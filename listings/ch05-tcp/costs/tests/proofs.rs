@@ -8,6 +8,7 @@ use lab::Tcp;
 use record::{Table, What};
 use tcp_costs::head_of_line::{self, Connections, GAP};
 use tcp_costs::nagle::{self, Writes};
+use tcp_costs::network::median;
 use tcp_costs::reuse::{self, EACH, SHARED};
 use tcp_costs::slow_start::{self, Fetcher};
 use testkit::{DEADLINE, Program, Run, listing, peer};
@@ -23,10 +24,7 @@ fn program() -> Program {
         // Whether an acknowledgment travels alone or with data depends on who is faster.
         .varying(r"(?m)(TIME \d) \d+ (\d+)$", "$1 SEGMENTS $2")
         // A window that has grown may need a second flight for the last segments, or not.
-        .varying(
-            r"(at once|idle=0) TIME, [12] flights",
-            "$1 TIME, FEW flights",
-        )
+        .varying(r"(the same again|idle=0) TIME [12]\b", "$1 TIME FEW")
 }
 
 /// Measurements that run side by side would disturb each other.
@@ -151,8 +149,7 @@ fn the_wait_is_a_round_trip_and_what_it_takes_to_notice() {
                 let (chunks, _) = head_of_line::measure(Connections::One, round_trip, 7).unwrap();
                 chunks[7].waited(round_trip)
             });
-            // A busy machine adds to it, and never takes from it.
-            let waited = waits.min().unwrap();
+            let waited = median(&waits.collect::<Vec<_>>());
             // RACK sees it by the next segment's acknowledgment; three segments would be the most.
             let least = round_trip + GAP / 2;
             let most = round_trip * 2 + GAP * 3;
@@ -180,7 +177,7 @@ fn a_first_answer_of_1_mib_takes_seven_round_trips_whatever_the_round_trip() {
     for (round_trip, took) in line("slow-start", "new connection") {
         let round_trips = took / round_trip;
         // What a machine needs for 725 segments, a busy one in particular.
-        let most = 8.0 + 30.0 / round_trip;
+        let most = 9.5 + 30.0 / round_trip;
         assert!(
             (7.0..most).contains(&round_trips),
             "{round_trip} ms: {round_trips}"

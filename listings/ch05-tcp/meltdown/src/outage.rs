@@ -22,7 +22,7 @@ const REQUEST: usize = 200;
 const ANSWER: usize = 300;
 
 /// How long the program waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What became of the request.
 #[derive(Debug, Clone, Copy)]

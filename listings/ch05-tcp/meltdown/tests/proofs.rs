@@ -157,11 +157,14 @@ fn a_quiet_tcp_tunnel_loses_no_ping_and_delays_many_by_a_round_trip() {
 fn a_quiet_udp_tunnel_loses_pings_and_delays_none() {
     let _alone = alone();
     lab::test(|| {
-        let measured = lab::undisturbed(5, || trial::run(conditions(Carrier::Udp, 0)));
-        let (outcome, report) = measured.unwrap();
-        assert!(outcome.pings.lost > 0);
-        let late = ROUND_TRIP + ROUND_TRIP / 2 + report.latest * 2;
-        assert!(outcome.pings.percentile(90) < late, "{:?}", outcome.pings);
+        // A busy machine delays some, but not in every run.
+        let runs = [(); 3].map(|()| outcome(conditions(Carrier::Udp, 0)).pings);
+        assert!(runs.iter().all(|pings| pings.lost > 0));
+        let most = runs.map(|pings| pings.percentile(90));
+        assert!(
+            most.iter().min() < Some(&(ROUND_TRIP + ROUND_TRIP / 2)),
+            "{most:?}"
+        );
     });
 }
 
