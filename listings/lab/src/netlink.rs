@@ -229,7 +229,37 @@ impl Netlink {
             libc::RTM_NEWADDR,
             libc::NLM_F_CREATE | libc::NLM_F_EXCL,
             &request,
-        )
+        )?;
+        match address {
+            IpAddr::V4(_) => Ok(()),
+            IpAddr::V6(_) => self.add_local_route(index, address),
+        }
+    }
+
+    /// Has packets to an address taken for this namespace's own. The kernel does so by itself, but
+    /// for an IPv6 address not before that thread has had its turn.
+    fn add_local_route(&self, index: u32, address: IpAddr) -> io::Result<()> {
+        let (octets, bits) = octets(address);
+        // `struct rtmsg`, as below.
+        let header = vec![
+            family(address),
+            bits,
+            0,
+            0,
+            libc::RT_TABLE_LOCAL,
+            libc::RTPROT_BOOT,
+            libc::RT_SCOPE_UNIVERSE,
+            libc::RTN_LOCAL,
+            0,
+            0,
+            0,
+            0,
+        ];
+        let mut request = Request(header);
+        request
+            .attribute(libc::RTA_DST, &octets)
+            .attribute(libc::RTA_OIF, &index.to_ne_bytes());
+        self.change(libc::RTM_NEWROUTE, libc::NLM_F_CREATE, &request)
     }
 
     /// Sends what goes to a prefix out of an interface, with TCP governed by `congestion`.

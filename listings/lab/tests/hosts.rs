@@ -60,6 +60,21 @@ fn a_packet_leaves_by_the_interface_that_owns_its_source_address() {
 }
 
 #[test]
+fn a_new_host_takes_what_comes_for_any_of_its_addresses() {
+    lab::test(|| {
+        // The first packet of each of many labs, as early as it can be.
+        for _ in 0..30 {
+            let (_lab, client, server) = Lab::pair(Link::new()).unwrap();
+            let near = udp(&client, client.v6().into(), 0);
+            assert_eq!(
+                seen(&near, &udp(&server, server.v6().into(), 9)),
+                IpAddr::from(client.v6())
+            );
+        }
+    });
+}
+
+#[test]
 fn a_gateway_s_kernel_forwards() {
     lab::test(|| {
         let mut builder = Lab::builder();
