@@ -42,7 +42,7 @@ const CAP_SYS_ADMIN: u32 = 21;
 /// [`Error::Threads`] when the process has more than one thread, and [`Error::Refused`], with cause
 /// and remedy, when the machine allows no user namespaces.
 pub fn enter() -> Result<(), Error> {
-    sys::be_punctual();
+    sys::be_punctual(sys::HOST_SLICE);
     if may_build() {
         return Ok(());
     }
@@ -292,7 +292,7 @@ fn run_inside<F: FnOnce()>(descriptor: &str, body: F) {
         .expect("lab::test gives its child a number");
     // SAFETY: the parent opened this descriptor for this purpose, and `test` runs once.
     let mut report = fs::File::from(unsafe { OwnedFd::from_raw_fd(descriptor) });
-    sys::be_punctual();
+    sys::be_punctual(sys::HOST_SLICE);
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(()) => report.write_all(b"+").expect("the outer test listens"),
         Err(panic) => {

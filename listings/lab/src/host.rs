@@ -272,7 +272,7 @@ impl fmt::Debug for Host {
 fn inside<T>(namespace: &OwnedFd, work: impl FnOnce() -> T) -> T {
     sys::enter_network_namespace(namespace).expect("a lab may enter the namespaces that it made");
     // What an experiment measures must not be how long its own threads wait for a processor.
-    sys::be_punctual();
+    sys::be_punctual(sys::HOST_SLICE);
     work()
 }
 

@@ -279,7 +279,7 @@ struct Worker {
 impl Worker {
     /// Carries packets until it is told to stop, and gives what it has used.
     fn run(mut self) -> Vec<Place> {
-        sys::be_punctual();
+        sys::be_punctual(sys::RELAY_SLICE);
         loop {
             self.do_what_is_due();
             if !self.obey() {

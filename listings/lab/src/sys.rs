@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::time::{ClockId, clock_gettime};
@@ -104,15 +105,22 @@ pub(crate) fn set_option<T: Copy>(
     Ok(())
 }
 
+/// The relay's slice, the shortest that the kernel grants: it comes before all others.
+pub(crate) const RELAY_SLICE: Duration = Duration::from_micros(100);
+
+/// The slice of an experiment's own threads: they come before what else keeps the machine busy, but
+/// behind the relay. A receiver that took its place for each packet would slow down all.
+pub(crate) const HOST_SLICE: Duration = Duration::from_millis(1);
+
 /// Asks to be woken to the nanosecond and to be let run soon after that, which needs no privilege.
 ///
 /// A thread's timers may otherwise fire 50 µs late ([`PR_SET_TIMERSLACK`]), and the scheduler lets a
 /// busy thread finish its slice of about 3 ms first unless the woken one has asked for a shorter
 /// slice (EEVDF, since Linux 6.12; older kernels ignore the wish). What the thread starts does not
-/// inherit it.
+/// inherit it. Of two that are woken on one processor the one with the shorter slice comes first.
 ///
 /// [`PR_SET_TIMERSLACK`]: https://man7.org/linux/man-pages/man2/PR_SET_TIMERSLACK.2const.html
-pub(crate) fn be_punctual() {
+pub(crate) fn be_punctual(slice: Duration) {
     /// `struct sched_attr` in its first form, sched_setattr(2).
     #[repr(C)]
     struct Attributes {
@@ -125,8 +133,6 @@ pub(crate) fn be_punctual() {
         deadline: u64,
         period: u64,
     }
-    /// The shortest slice that the kernel grants.
-    const SLICE_NS: u64 = 100_000;
     /// linux/sched.h: SCHED_FLAG_RESET_ON_FORK.
     const RESET_ON_FORK: u64 = 1;
 
@@ -138,7 +144,7 @@ pub(crate) fn be_punctual() {
         flags: RESET_ON_FORK,
         nice,
         priority: 0,
-        runtime: SLICE_NS,
+        runtime: slice.as_nanos() as u64,
         deadline: 0,
         period: 0,
     };
