@@ -141,10 +141,11 @@ fn flights(capture: &Capture, since: usize, port: u16) -> Vec<usize> {
                 .map_or(0, |last| flight_of[last] + 1),
         );
     }
-    flight_of
-        .chunk_by(|one, next| one == next)
-        .map(<[usize]>::len)
-        .collect()
+    let mut flights = vec![0; flight_of.iter().max().map_or(0, |last| last + 1)];
+    for flight in flight_of {
+        flights[flight] += 1;
+    }
+    flights
 }
 // ANCHOR_END: flights
 
