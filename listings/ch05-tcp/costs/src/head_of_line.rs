@@ -93,7 +93,7 @@ pub fn measure(
         Connections::OneEach => STREAMS,
     };
     for _ in 0..count {
-        readers.push(network.connect(80)?);
+        readers.push(network.connect(network.socket()?, 80)?);
         let (writer, _) = listener.accept()?;
         writer.set_nodelay(true)?;
         writers.push(writer);

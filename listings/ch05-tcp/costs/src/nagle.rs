@@ -45,7 +45,7 @@ pub fn measure(
         let (connection, _) = listener.accept()?;
         serve(connection)
     });
-    let mut connection = network.connect(80)?;
+    let mut connection = network.connect(network.socket()?, 80)?;
     connection.set_nodelay(writes == Writes::TwoWithoutDelay)?;
 
     let mut times = Vec::new();

@@ -2,11 +2,12 @@
 
 use std::error::Error;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use lab::{Capture, Host, Lab, Link};
 use record::{Sequence, What};
+use socket2::{Domain, Socket, Type};
 
 /// What a measurement gives, or why there is none.
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -61,14 +62,24 @@ impl Network {
         self.server.run(|| TcpListener::bind(address))
     }
 
-    /// Connects the client to a port of the server.
+    /// A socket of the client's that is not connected yet.
+    ///
+    /// # Errors
+    ///
+    /// When the client is out of them.
+    pub fn socket(&self) -> io::Result<Socket> {
+        self.client
+            .run(|| Socket::new(Domain::IPV4, Type::STREAM, None))
+    }
+
+    /// Connects a socket of the client's to a port of the server.
     ///
     /// # Errors
     ///
     /// When nobody listens there.
-    pub fn connect(&self, port: u16) -> io::Result<TcpStream> {
-        let address = (self.server.v4(), port);
-        let stream = self.client.run(|| TcpStream::connect(address))?;
+    pub fn connect(&self, socket: Socket, port: u16) -> io::Result<TcpStream> {
+        socket.connect(&SocketAddr::from((self.server.v4(), port)).into())?;
+        let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(stream)
     }

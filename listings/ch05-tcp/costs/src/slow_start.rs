@@ -69,7 +69,7 @@ impl<'a> Fetcher<'a> {
         });
         Ok(Self {
             network,
-            connection: network.connect(port)?,
+            connection: network.connect(network.socket()?, port)?,
             serving,
         })
     }
@@ -133,7 +133,8 @@ fn flights(capture: &Capture, since: usize, port: u16) -> Vec<usize> {
                 let end = segment.sequence.wrapping_add(segment.length as u32);
                 up_to.wrapping_sub(end) < 1 << 31
             };
-            acknowledged += data[acknowledged..].iter().take_while(covers).count();
+            let sent_before = &data[acknowledged..flight_of.len()];
+            acknowledged += sent_before.iter().take_while(covers).count();
         }
         flight_of.push(
             acknowledged
