@@ -152,7 +152,7 @@ mod linux {
     fn ours_in_memory() {
         let config = Config {
             send_buffer: BUFFER,
-            receive_buffer: BUFFER, timestamps: false,
+            receive_buffer: BUFFER,
             ..Config::default()
         };
         let mut ends = ENDS.map(|ip| Stack::new(config, Secret([1; 16]), &[ip.into()]));
@@ -341,7 +341,7 @@ mod linux {
         };
         let mut stack = Stack::new(config, Secret([1; 16]), &[raw.v4().into()]);
         let id = stack.connect(Time::ZERO, (to, PORT).into(), None)?;
-        let mut driver = Driver::new(stack, RawDevice(raw));
+        let mut driver = Driver::new(stack, RawDevice::new(raw));
         let (mut block, mut moved) = (vec![7; 1 << 18], 0);
         driver.until(Duration::from_secs(60), |stack| {
             loop {

@@ -124,7 +124,7 @@ mod linux {
         let secret = Secret([7; 16]); // in earnest: random
         let mut stack = Stack::new(config, secret, &[raw.v4().into()]);
         let id = stack.connect(Time::ZERO, (kernel.v4(), 80).into(), None)?;
-        let mut driver = Driver::new(stack, RawDevice(raw));
+        let mut driver = Driver::new(stack, RawDevice::new(raw));
         let mut watch = Watch::new(id);
 
         driver.until(DEADLINE, |stack| watch.sees(stack, State::Established))?;

@@ -143,7 +143,7 @@ fn run_in(raw: Raw, kernel: &Host, case: Case, bytes: usize) -> Result<Outcome, 
         let listener = kernel.run(|| TcpListener::bind((them, PORT)))?;
         peer = kernel.spawn(move || talk(&listener.accept()?.0, bytes));
         id = stack.connect(tcp_from_scratch::Time::ZERO, (them, PORT).into(), None)?;
-        driver = Driver::new(stack, RawDevice(raw));
+        driver = Driver::new(stack, RawDevice::new(raw));
         // A CLOSE before that would call it off (RFC 9293 §3.10.4).
         driver.until(DEADLINE, |stack| {
             let status = stack.status(id).ok()?;
@@ -152,7 +152,7 @@ fn run_in(raw: Raw, kernel: &Host, case: Case, bytes: usize) -> Result<Outcome, 
     } else {
         stack.listen(PORT, 1)?;
         peer = spawn_caller(kernel, (us, PORT).into(), bytes);
-        driver = Driver::new(stack, RawDevice(raw));
+        driver = Driver::new(stack, RawDevice::new(raw));
         id = driver.until(DEADLINE, |stack| stack.accept(PORT))?;
     }
     exchange(&mut driver, id, bytes)?;
