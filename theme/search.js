@@ -311,9 +311,10 @@ function best({ list }, title, { words, terms }) {
       + (places(name, run, terms).length ? 3 : 0)
       + (places(section.text, run, terms).length ? 2 : 0), 0)
       + (words.length > 1 && runs(`${name} ${section.text}`).map((run) => run.text).join(' ').includes(phrase) ? 3 : 0);
-    if (score && (!chosen || score > chosen.score)) chosen = { section, score };
+    // A heading with nothing under it but other headings has no excerpt to show.
+    if (score && section.text && (!chosen || score > chosen.score)) chosen = { section, score };
   });
-  return chosen ? chosen.section : list[0];
+  return chosen ? chosen.section : list.find(({ text }) => text) || list[0];
 }
 
 /** The part of a text where most of the words are, as nodes with the words marked. */
@@ -384,7 +385,10 @@ export async function start(dialog) {
       one.worth = read ? worth(read, one.result) : 1;
       if (read) one.fill(best(read, pages[one.result.page][1], one.result));
     }
-    const rest = items.slice(FETCHED).map((one) => Object.assign(one, { worth: 0.5 }));
+    // Pages that were not read may have the words where those that were have not; but if none has
+    // them, they are spelled otherwise, and nothing is known against the ranking.
+    const unread = top.some(({ one }) => one.worth > 0) ? 0.5 : -1;
+    const rest = items.slice(FETCHED).map((one) => Object.assign(one, { worth: unread }));
     const order = [...items.slice(0, FETCHED), ...rest].sort((a, b) => b.worth - a.worth);
     // Only while nobody is choosing: what is under the finger stays there.
     if (!list.contains(document.activeElement)) list.append(...order.map(({ element }) => element));
