@@ -165,23 +165,26 @@ fn verdicts_reach_the_receiver() {
                 other.repair_checksums();
                 Verdict::Rewrite(other)
             }
+            5 => Verdict::Drop,
+            6 => Verdict::Delay(Duration::from_millis(200)),
             _ => Verdict::Pass,
         });
         let (lab, client, server) = Lab::pair(link).unwrap();
         let sink = socket(&server, server.v6().into(), 9);
         let source = socket(&client, client.v6().into(), 0);
-        for byte in b"1234" {
+        for byte in b"1234567" {
             source
                 .send_to(&[*byte], sink.local_addr().unwrap())
                 .unwrap();
         }
         let mut received = Vec::new();
-        for _ in 0..5 {
+        for _ in 0..7 {
             let mut byte = [0];
             sink.recv(&mut byte).unwrap();
             received.push(byte[0]);
         }
-        assert_eq!(received, b"2133X");
+        // The fifth is lost, and the seventh overtakes the sixth, which is held up.
+        assert_eq!(received, b"2133X76");
         let fates: Vec<_> = lab.capture().crossings().iter().map(|c| c.fate).collect();
         assert_eq!(
             fates,
@@ -190,7 +193,10 @@ fn verdicts_reach_the_receiver() {
                 Fate::Passed,
                 Fate::Passed,
                 Fate::Copied,
-                Fate::Rewritten
+                Fate::Rewritten,
+                Fate::Dropped,
+                Fate::Passed,
+                Fate::Passed,
             ]
         );
     });

@@ -27,6 +27,10 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
+    if std::env::args().len() > 1 {
+        eprintln!("usage: tcp-close (it takes no arguments)");
+        return std::process::ExitCode::from(2);
+    }
     match linux::run() {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {

@@ -381,3 +381,10 @@ fn tshark_sees_the_same_segments() {
         .collect();
     assert_eq!(close, ["> AF", "< A", "< AF", "> A"]);
 }
+
+#[test]
+fn wrong_arguments_are_answered_with_the_usage() {
+    let run = testkit::listing!().arg("fast").run();
+    assert_eq!(run.status.code(), Some(2));
+    assert!(run.stderr.contains("usage: tcp-close"), "{}", run.stderr);
+}

@@ -329,3 +329,10 @@ fn the_first_request_of_a_connection_is_acknowledged_at_once() {
         assert!(times[2..].iter().all(|&time| time > ms(38)), "{times:?}");
     });
 }
+
+#[test]
+fn wrong_arguments_are_answered_with_the_usage() {
+    let run = testkit::listing!().arg("fast").run();
+    assert_eq!(run.status.code(), Some(2));
+    assert!(run.stderr.contains("usage: tcp-costs"), "{}", run.stderr);
+}

@@ -241,3 +241,14 @@ fn tshark_sees_the_window_close_and_open_and_calls_the_probes_keep_alive() {
     assert_eq!(count("keep_alive"), 3);
     assert!(count("window_update") >= 1);
 }
+
+#[test]
+fn wrong_arguments_are_answered_with_the_usage() {
+    let run = testkit::listing!().arg("fast").run();
+    assert_eq!(run.status.code(), Some(2));
+    assert!(
+        run.stderr.contains("usage: tcp-flow-control"),
+        "{}",
+        run.stderr
+    );
+}

@@ -204,3 +204,10 @@ fn a_timeout_inside_repeats_one_segment_today_and_a_window_without_f_rto_and_tim
     // The tunnel itself had lost none of them.
     assert_eq!((today[1], then[1]), (0.0, 0.0));
 }
+
+#[test]
+fn wrong_arguments_are_answered_with_the_usage() {
+    let run = testkit::listing!().arg("fast").run();
+    assert_eq!(run.status.code(), Some(2));
+    assert!(run.stderr.contains("usage: tcp-meltdown"), "{}", run.stderr);
+}

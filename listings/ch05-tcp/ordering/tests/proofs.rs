@@ -294,3 +294,10 @@ fn the_sender_sees_what_is_selectively_acknowledged() {
         assert_eq!(closed.client["TcpRetransSegs"], 0);
     });
 }
+
+#[test]
+fn wrong_arguments_are_answered_with_the_usage() {
+    let run = testkit::listing!().arg("fast").run();
+    assert_eq!(run.status.code(), Some(2));
+    assert!(run.stderr.contains("usage: tcp-ordering"), "{}", run.stderr);
+}

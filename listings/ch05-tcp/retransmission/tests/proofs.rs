@@ -368,3 +368,14 @@ fn the_kernel_gives_up_by_tcp_retries2_or_tcp_user_timeout() {
         assert!((1..=3).contains(&times), "{times}");
     });
 }
+
+#[test]
+fn wrong_arguments_are_answered_with_the_usage() {
+    let run = testkit::listing!().arg("fast").run();
+    assert_eq!(run.status.code(), Some(2));
+    assert!(
+        run.stderr.contains("usage: tcp-retransmission"),
+        "{}",
+        run.stderr
+    );
+}
