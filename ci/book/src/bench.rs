@@ -1,7 +1,6 @@
 //! `cargo book bench`: the site's own measures beside their bars, and listings against their
 //! yardsticks.
 
-use std::env;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -17,6 +16,7 @@ use crate::check;
 use crate::html;
 use crate::listing::Listing;
 use crate::project::Project;
+use crate::recording;
 use crate::site;
 use crate::terminal::say;
 
@@ -54,7 +54,8 @@ pub fn bench(project: &Project, what: &str) -> Result<()> {
     result
 }
 
-/// The benchmarks of a listing, or of all that a chapter has, one after the other.
+/// The benchmarks of a listing, or of all that a chapter has, one after the other. What they leave
+/// for figures is kept with the listing; plain `cargo bench -p NAME` measures and keeps nothing.
 fn yardsticks(project: &Project, what: &str) -> Result<()> {
     let measured = |listing: &&Listing| listing.path("benches").is_dir();
     let of_chapter = |listing: &&Listing| {
@@ -90,15 +91,11 @@ fn yardsticks(project: &Project, what: &str) -> Result<()> {
         );
     }
     for listing in listings {
-        say(format_args!("\ncargo bench -p {}", listing.name));
-        let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["bench", "--quiet", "-p", &listing.name])
-            .current_dir(&project.root)
-            .status()
-            .context("starting cargo")?;
-        if !status.success() {
-            bail!("`cargo bench -p {}` failed: {status}", listing.name);
-        }
+        let command = listing.command(recording::BENCH);
+        say(format_args!("\n{command}"));
+        let deadline = recording::BENCH_DEADLINE;
+        recording::record_one(&project.root, listing, recording::BENCH, deadline)
+            .with_context(|| format!("`{command}` was not kept"))?;
     }
     Ok(())
 }

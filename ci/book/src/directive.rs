@@ -16,6 +16,7 @@ use crate::listing::Listing;
 use crate::page::{Directive, Page, Section};
 use crate::problem::{Problem, nearest};
 use crate::project::{Language, Project, Term};
+use crate::recording::{BENCH, Kind, RUN};
 use crate::summary::Summary;
 use crate::sync::{Progress, Standing, Texts};
 
@@ -329,24 +330,39 @@ impl<'a> Resolver<'a> {
             "<aside class=\"listing\" aria-label=\"{label}\"><p class=\"listing-what\"{lang}>{what}</p><p class=\"listing-run\"><code>{command}</code></p><p class=\"listing-meta\">{meta}</p></aside>",
             label = escape(&listing.name),
             what = escape(what),
-            command = escape(&listing.command()),
+            command = escape(&listing.command(RUN)),
         )
     }
 
-    /// `{{#output NAME}}`.
+    /// `{{#output NAME}}` and `{{#output NAME bench}}`.
     fn output(&self, arguments: &str, page: &Page, line: usize) -> Result<String, Problem> {
-        let listing = self.find_listing(arguments, page, line)?;
-        let output = listing.output().map_err(|remedy| {
+        let (name, kind) = match arguments.split_once(char::is_whitespace) {
+            None => (arguments, RUN),
+            Some((name, "bench")) => (name, BENCH),
+            Some((name, other)) => {
+                return Err(Problem::new(
+                    &page.file,
+                    line,
+                    format!("there is no output `{other}` of `{name}`"),
+                    "write `{{#output LISTING}}` or `{{#output LISTING bench}}`",
+                ));
+            }
+        };
+        let listing = self.find_listing(name, page, line)?;
+        let output = listing.output(kind).map_err(|remedy| {
             Problem::new(
                 &page.file,
                 line,
-                format!("listing `{arguments}` has no recorded output"),
+                format!(
+                    "listing `{name}` has no recorded output of `cargo {}`",
+                    kind.command
+                ),
                 remedy,
             )
         })?;
         Ok(format!(
             "<figure class=\"output\"><figcaption><code>{}</code></figcaption><pre tabindex=\"0\"><samp>{}</samp></pre></figure>",
-            escape(&listing.command()),
+            escape(&listing.command(kind)),
             one_line(&escape(&output)),
         ))
     }
@@ -378,9 +394,15 @@ impl<'a> Resolver<'a> {
             (record, SAMPLES_FILE.to_owned(), SAMPLES_FILE.to_owned())
         } else {
             let listing = self.find_listing(name, page, line)?;
+            // What the run itself recorded, unless only its benchmark has a figure of this name.
+            let has_it = |kind: &Kind| {
+                let record = listing.record(*kind);
+                record.is_ok_and(|record| record.figures.contains_key(id))
+            };
+            let kind = listing.recorded().find(has_it).unwrap_or(RUN);
             (
-                listing.record(),
-                listing.project_path("record.json"),
+                listing.record(kind),
+                listing.project_path(kind.record),
                 listing.project_path("src/main.rs"),
             )
         };

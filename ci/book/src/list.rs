@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::project::Project;
+use crate::recording::RUN;
 
 /// Each chapter's listings: what they show, what they need, how to run them.
 pub fn list(project: &Project) -> String {
@@ -20,7 +21,7 @@ pub fn list(project: &Project) -> String {
             let _ = writeln!(text, "{}", listing.chapter.as_deref().unwrap_or(of_all));
         }
         let what = listing.what_in("en").unwrap_or_default();
-        let _ = writeln!(text, "  {}\n      {what}", listing.command());
+        let _ = writeln!(text, "  {}\n      {what}", listing.command(RUN));
         if !listing.needs.is_empty() {
             let _ = writeln!(text, "      needs {}", listing.needs.join(", "));
         }

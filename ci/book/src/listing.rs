@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::problem::{Problem, nearest};
+use crate::recording::{BENCH, Kind, RUN};
 
 /// One listing: a package below `listings/chNN-topic/`, or one beside the chapters, such as the lab,
 /// that says in its `Cargo.toml` what it shows.
@@ -119,8 +120,8 @@ impl Listing {
     }
 
     /// The command that a reader types.
-    pub fn command(&self) -> String {
-        format!("cargo run -p {}", self.name)
+    pub fn command(&self, kind: Kind) -> String {
+        format!("cargo {} -p {}", kind.command, self.name)
     }
 
     /// The path of one of its files on disk.
@@ -138,28 +139,36 @@ impl Listing {
         path
     }
 
-    /// The recorded output, without the end of its last line.
-    pub fn output(&self) -> Result<String, String> {
-        match fs::read_to_string(self.path("output.txt")) {
+    /// What it printed when it was recorded in a way, without the end of its last line.
+    pub fn output(&self, kind: Kind) -> Result<String, String> {
+        match fs::read_to_string(self.path(kind.output)) {
             // Git may have checked it out with other line ends than it was recorded with.
             Ok(text) => Ok(text.trim_end().replace("\r\n", "\n")),
             Err(_) => Err(format!(
-                "run `cargo book record {}` to write its output.txt",
-                self.name
+                "run `{}` to write its {}",
+                kind.recorder(&self.name),
+                kind.output
             )),
         }
     }
 
-    /// The recorded figures.
-    pub fn record(&self) -> Result<record::Record, String> {
-        let path = self.path("record.json");
+    /// The figures that were recorded in a way.
+    pub fn record(&self, kind: Kind) -> Result<record::Record, String> {
+        let path = self.path(kind.record);
         record::Record::load(&path).map_err(|error| {
             format!(
-                "{}: {error}; run `cargo book record {}`",
-                self.project_path("record.json"),
-                self.name
+                "{}: {error}; run `{}`",
+                self.project_path(kind.record),
+                kind.recorder(&self.name)
             )
         })
+    }
+
+    /// The ways in which it has recorded figures.
+    pub fn recorded(&self) -> impl Iterator<Item = Kind> {
+        [RUN, BENCH]
+            .into_iter()
+            .filter(|kind| self.path(kind.record).is_file())
     }
 
     /// The names of its tests, with the file and the line where each stands.

@@ -1,11 +1,12 @@
-//! `cargo book record` keeps what a successful run left, and nothing of any other.
+//! `cargo book record` keeps what a successful run left, and nothing of any other. So does
+//! `cargo book bench`.
 
 mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use book::recording::record_one;
+use book::recording::{BENCH, RUN, record_one};
 use common::Book;
 
 const DIR: &str = "listings/ch01-basics/ports";
@@ -24,7 +25,7 @@ fn book() -> Book {
 fn record(book: &Book, deadline: Duration) -> Result<(), String> {
     let project = book.project();
     let listing = project.listings.values().next().unwrap();
-    record_one(&project.root, listing, deadline).map_err(|error| format!("{error:#}"))
+    record_one(&project.root, listing, RUN, deadline).map_err(|error| format!("{error:#}"))
 }
 
 /// What the listing's folder holds, with the texts of what recording may change.
@@ -166,4 +167,74 @@ fn an_unknown_listing_is_refused_with_the_nearest_name() {
         error.to_string(),
         "there is no listing `basics-prots`: the nearest listings: `basics-ports`"
     );
+}
+
+/// Gives the listing a benchmark.
+fn with_bench(main: &str) -> Book {
+    let book = book();
+    let manifest = book.read(&format!("{DIR}/Cargo.toml"));
+    let bench = "\n[[bench]]\nname = \"yardstick\"\nharness = false\n";
+    book.write(&format!("{DIR}/Cargo.toml"), &(manifest + bench));
+    book.write(&format!("{DIR}/benches/yardstick.rs"), main);
+    book
+}
+
+fn bench(book: &Book) -> Result<(), String> {
+    let project = book.project();
+    let name = project.listings.keys().next().unwrap();
+    book::bench::bench(&project, name).map_err(|error| format!("{error:#}"))
+}
+
+const MEASURES: &str = r###"
+fn main() {
+    println!("twice as fast");
+    let path = std::env::var_os("BOOK_RECORD").unwrap();
+    let record = r##"{"figures":{"ratio":{"kind":"table","columns":[{"label":"format"}],"rows":[["`JSON`"]]}}}"##;
+    std::fs::write(path, record).unwrap();
+}
+"###;
+
+#[test]
+fn what_a_benchmark_saves_stands_beside_the_run_and_can_be_shown() {
+    let book = with_bench(MEASURES);
+    let before = state(&book);
+    bench(&book).unwrap();
+    let (files, output, record) = state(&book);
+    assert_eq!(
+        (output, record),
+        (before.1, before.2),
+        "the run's own files"
+    );
+    assert!(files.contains(&"bench.json".to_owned()), "{files:?}");
+    assert_eq!(book.read(&format!("{DIR}/bench.txt")), "twice as fast\n");
+    let project = book.project();
+    let listing = project.listings.values().next().unwrap();
+    let record = listing.record(BENCH).unwrap();
+    let command = record.provenance.unwrap().command;
+    assert_eq!(command, format!("cargo bench -p {}", listing.name));
+    let kinds = listing.recorded().map(|kind| kind.record);
+    assert_eq!(kinds.collect::<Vec<_>>(), ["record.json", "bench.json"]);
+}
+
+#[test]
+fn a_benchmark_that_saves_nothing_leaves_no_file() {
+    let book = with_bench("fn main() { println!(\"as fast\"); }");
+    let before = state(&book).0;
+    bench(&book).unwrap();
+    assert_eq!(state(&book).0, before);
+}
+
+#[test]
+fn a_benchmark_that_fails_leaves_what_was_measured_before() {
+    let book = with_bench(MEASURES);
+    bench(&book).unwrap();
+    let before = book.read(&format!("{DIR}/bench.txt"));
+    book.change(
+        &format!("{DIR}/benches/yardstick.rs"),
+        "println!(\"twice as fast\");",
+        "println!(\"half\"); panic!(\"on purpose\");",
+    );
+    let error = bench(&book).unwrap_err();
+    assert!(error.contains("was not kept"), "{error}");
+    assert_eq!(book.read(&format!("{DIR}/bench.txt")), before);
 }

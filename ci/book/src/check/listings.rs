@@ -138,8 +138,10 @@ fn labels(project: &Project, texts: &Texts) -> Vec<Problem> {
         }
     };
     for listing in project.listings.values() {
-        if let Ok(record) = listing.record() {
-            add(&record, &listing.project_path("record.json"));
+        for kind in listing.recorded() {
+            if let Ok(record) = listing.record(kind) {
+                add(&record, &listing.project_path(kind.record));
+            }
         }
     }
     if let Ok(record) = record::Record::load(&project.root.join(crate::directive::SAMPLES_FILE)) {
