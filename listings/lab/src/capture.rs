@@ -158,12 +158,7 @@ impl Capture {
                     label: format!("`{what}`"),
                     note: (!detail.is_empty()).then(|| format!("`{detail}`")),
                     arrived_us: crossing.arrived.map(microseconds),
-                    fate: match crossing.fate {
-                        Fate::Passed => record::Fate::Arrived,
-                        Fate::Copied => record::Fate::Duplicated,
-                        Fate::Rewritten => record::Fate::Changed,
-                        Fate::Lost | Fate::Dropped | Fate::Overflowed => record::Fate::Lost,
-                    },
+                    fate: crossing.fate.into(),
                 },
             });
         }

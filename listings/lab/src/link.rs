@@ -75,6 +75,18 @@ impl Fate {
     }
 }
 
+/// As figures draw it.
+impl From<Fate> for record::Fate {
+    fn from(fate: Fate) -> Self {
+        match fate {
+            Fate::Passed => Self::Arrived,
+            Fate::Copied => Self::Duplicated,
+            Fate::Rewritten => Self::Changed,
+            Fate::Lost | Fate::Dropped | Fate::Overflowed => Self::Lost,
+        }
+    }
+}
+
 impl Default for Link {
     fn default() -> Self {
         Self::new()

@@ -12,6 +12,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+mod measure;
+
 #[cfg(not(target_os = "linux"))]
 fn main() {
     println!(
@@ -38,12 +41,13 @@ fn main() -> std::process::ExitCode {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::error::Error;
-    use std::io::{self, Read, Write};
-    use std::net::{TcpListener, TcpStream, UdpSocket};
-    use std::time::{Duration, Instant};
+    use std::net::UdpSocket;
+    use std::time::Duration;
 
-    use lab::{Capture, Fate, Host, Lab, Link, Report, undisturbed};
+    use lab::{Capture, Fate, Lab, Link, Report, undisturbed};
     use record::{Axis, Cell, Column, Line, Record, Series, Table};
+
+    use crate::measure::{round_trip, round_trip_errors, set_up, throughput};
 
     type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -89,18 +93,6 @@ mod linux {
         Ok(((elapsed, lab.capture()), lab.finish()?))
     }
     // ANCHOR_END: delay
-
-    // ANCHOR: round-trip
-    fn round_trip(here: &UdpSocket, there: &UdpSocket) -> io::Result<Duration> {
-        let mut buffer = [0; 16];
-        let started = Instant::now();
-        here.send(b"hello")?;
-        let (length, from) = there.recv_from(&mut buffer)?;
-        there.send_to(&buffer[..length], from)?;
-        here.recv(&mut buffer)?;
-        Ok(started.elapsed())
-    }
-    // ANCHOR_END: round-trip
 
     fn loss() -> Outcome {
         println!("\nA loss of 20 %, by chance: which of 20 datagrams");
@@ -178,9 +170,10 @@ mod linux {
     const BYTES: usize = 128 << 20;
 
     fn promises(record: &mut Record) -> Outcome {
-        let (up, gone) = set_up()?;
-        let (errors, _) = undisturbed(2, round_trip_errors)?;
-        let gigabits = throughput()?;
+        let (up, gone) = set_up(LABS)?;
+        let (errors, _) = undisturbed(2, || round_trip_errors(ROUND_TRIPS))?;
+        // The relay is late, with all that it has to carry; what counts is that nothing is missing.
+        let (gigabits, _, _) = throughput(BYTES)?;
         let ms = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
         println!("\nWhat is promised, and what was measured here");
         let mut table = Table::new([
@@ -221,78 +214,6 @@ mod linux {
         let mut times = times.to_vec();
         times.sort();
         times[(times.len() * hundredths).div_ceil(100) - 1]
-    }
-
-    /// How long labs take to be there, and to be gone, interfaces and all.
-    fn set_up() -> Outcome<(Vec<Duration>, Vec<Duration>)> {
-        let (mut up, mut gone) = (Vec::new(), Vec::new());
-        for _ in 0..LABS {
-            let started = Instant::now();
-            let (lab, client, server) = Lab::pair(Link::new())?;
-            up.push(started.elapsed());
-            // A thread on each host keeps its namespace and sees the interface go.
-            let watches = [client, server].map(|host| host.spawn(until_the_interface_is_gone));
-            let started = Instant::now();
-            drop(lab);
-            for watch in watches {
-                watch.join().expect("a watch does not panic")?;
-            }
-            gone.push(started.elapsed());
-        }
-        Ok((up, gone))
-    }
-
-    fn until_the_interface_is_gone() -> io::Result<()> {
-        while std::fs::read_to_string("/proc/thread-self/net/dev")?.contains("eth0") {
-            std::thread::sleep(Duration::from_micros(100));
-        }
-        Ok(())
-    }
-
-    /// By how much round trips over 25 ms each way miss 50 ms.
-    fn round_trip_errors() -> Outcome<(Vec<Duration>, Report)> {
-        let delay = Duration::from_millis(25);
-        let (lab, client, server) = Lab::pair(Link::new().delay(delay))?;
-        let here = client.run(|| UdpSocket::bind((client.v4(), 0)))?;
-        let there = server.run(|| UdpSocket::bind((server.v4(), 7)))?;
-        here.connect(there.local_addr()?)?;
-        let errors = (0..ROUND_TRIPS)
-            .map(|_| Ok(round_trip(&here, &there)?.abs_diff(2 * delay)))
-            .collect::<io::Result<_>>()?;
-        Ok((errors, lab.finish()?))
-    }
-
-    /// How fast TCP is without a delay. An error if a packet was lost that no link had decided to
-    /// lose.
-    fn throughput() -> Outcome<f64> {
-        let mut builder = Lab::builder();
-        let (a, b) = (builder.host("client"), builder.host("server"));
-        builder.link(a, b, Link::new(), Link::new());
-        builder.snap(0);
-        let lab = builder.start()?;
-        let gigabits = transfer(&lab.host(a), &lab.host(b))?;
-        // Late it is, with all that it has to carry; what counts is that nothing is missing.
-        let _ = lab.finish()?;
-        Ok(gigabits)
-    }
-
-    fn transfer(client: &Host, server: &Host) -> io::Result<f64> {
-        let listener = server.run(|| TcpListener::bind((server.v4(), 80)))?;
-        let reading = server.spawn(move || -> io::Result<()> {
-            let (mut connection, _) = listener.accept()?;
-            let mut buffer = vec![0; 1 << 18];
-            while connection.read(&mut buffer)? > 0 {}
-            Ok(())
-        });
-        let mut connection = client.run(|| TcpStream::connect((server.v4(), 80)))?;
-        let block = vec![7; 1 << 18];
-        let started = Instant::now();
-        for _ in 0..BYTES / block.len() {
-            connection.write_all(&block)?;
-        }
-        drop(connection);
-        reading.join().expect("the reader does not panic")?;
-        Ok(BYTES as f64 * 8.0 / started.elapsed().as_secs_f64() / 1e9)
     }
 
     fn indented(lines: &str) -> String {

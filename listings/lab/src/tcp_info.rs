@@ -50,7 +50,7 @@ pub struct TcpInfo {
     pub rttvar: Duration,
     /// The least round-trip time of late.
     pub min_rtt: Duration,
-    /// The slow start threshold in segments; `u32::MAX >> 1` as long as nothing was lost.
+    /// The slow start threshold in segments; `u32::MAX >> 1` until the first slow start has ended.
     pub snd_ssthresh: u32,
     /// The congestion window in segments.
     pub snd_cwnd: u32,

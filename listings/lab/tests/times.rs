@@ -5,23 +5,26 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::panic::catch_unwind;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab::{Lab, Link};
+use lab::{Lab, Link, TOLERANCE};
+use testkit::{alone, skip};
 
+/// Of how many runs that were not disturbed the median is taken.
 const RUNS: usize = 20;
 
-/// These tests take turns.
-static ALONE: Mutex<()> = Mutex::new(());
+/// How long to wait for them. With nothing else to do, a machine has them in three seconds; so this is
+/// patience for one that disturbs nineteen runs of twenty.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How many round trips a connection and an answer take over 25 ms each way, and whether the relay
-/// says that it was late.
+/// From one host to the other.
+const DELAY: Duration = Duration::from_millis(25);
+
+/// How many round trips a connection and an answer take, and whether the relay says that it was late.
 fn count_round_trips() -> (f64, bool) {
-    let delay = Duration::from_millis(25);
-    let (lab, client, server) = Lab::pair(Link::new().delay(delay)).unwrap();
+    let (lab, client, server) = Lab::pair(Link::new().delay(DELAY)).unwrap();
     let listener = server.run(|| TcpListener::bind((server.v4(), 80))).unwrap();
     let answering = server.spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
@@ -36,22 +39,37 @@ fn count_round_trips() -> (f64, bool) {
         started.elapsed()
     });
     answering.join().unwrap();
-    let round_trips = elapsed.as_secs_f64() / (2.0 * delay.as_secs_f64());
-    (round_trips, lab.finish().unwrap().disturbed())
+    let capture = lab.capture();
+    let latest = capture
+        .crossings()
+        .iter()
+        .filter_map(|crossing| Some(crossing.arrived? - crossing.sent - DELAY))
+        .max();
+    let report = lab.finish().unwrap();
+    // The four packets of the count have arrived; what follows them may be late as well.
+    assert!(latest.unwrap() <= report.latest, "{latest:?}, {report:?}");
+    assert_eq!(report.disturbed(), report.latest > TOLERANCE, "{report:?}");
+    let round_trips = elapsed.as_secs_f64() / (2.0 * DELAY.as_secs_f64());
+    assert!(round_trips >= 2.0, "{round_trips} is too early: {report:?}");
+    (round_trips, report.disturbed())
 }
 
-/// The median of [`RUNS`] runs is two round trips, give or take 5 %. A disturbed run is flagged by the
-/// relay itself, and does not count.
+/// The median of [`RUNS`] runs is two round trips, give or take 5 %. A run that the relay itself flags
+/// as disturbed does not count. Where nearly all are, the times mean nothing: the test is skipped, and
+/// fails where none may be.
 fn assert_two_round_trips() {
     let (mut counts, mut runs) = (Vec::new(), 0);
-    while counts.len() < RUNS && runs < 2 * RUNS {
+    let begun = Instant::now();
+    while counts.len() < RUNS && begun.elapsed() < PATIENCE {
         let (count, disturbed) = count_round_trips();
         runs += 1;
         counts.extend((!disturbed).then_some(count));
     }
-    if counts.len() < RUNS / 4 {
-        // Nothing was claimed of such a machine, and nothing wrongly.
-        eprintln!("{} of {runs} runs were disturbed", runs - counts.len());
+    if counts.len() < RUNS {
+        let disturbed = runs - counts.len();
+        skip(&format!(
+            "needs a calmer machine: {disturbed} of {runs} runs were disturbed"
+        ));
         return;
     }
     counts.sort_by(f64::total_cmp);
@@ -61,7 +79,7 @@ fn assert_two_round_trips() {
 
 #[test]
 fn round_trips_are_counted_within_five_percent() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     lab::test(|| {
         assert_two_round_trips();
     });
@@ -69,7 +87,7 @@ fn round_trips_are_counted_within_five_percent() {
 
 #[test]
 fn round_trips_are_counted_within_five_percent_beside_a_busy_loop_on_each_processor() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     lab::test(|| {
         let done = AtomicBool::new(false);
         let outcome = thread::scope(|scope| {

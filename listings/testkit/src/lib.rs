@@ -15,12 +15,16 @@
 //!   that a server prints and gives a [`Server`], which ends when it is dropped.
 //! - Every program gets a process group of its own, all of which is killed at the deadline or when
 //!   the test lets go of it, so that no test waits for ever and none leaves a process behind.
+//! - [`wait_for`] waits for what is about to be so, [`alone`] for other tests, and a benchmark has its
+//!   frame in [`yardstick`].
 
 #![forbid(unsafe_code)]
 
 mod compare;
 mod peers;
 mod process;
+mod wait;
+pub mod yardstick;
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -34,6 +38,7 @@ use regex::Regex;
 pub use compare::normalise;
 pub use peers::{peer, skip};
 use process::Running;
+pub use wait::{alone, wait_for};
 
 /// How long a program may take unless [`Program::deadline`] says otherwise. A listing has ten
 /// seconds; the rest is for a machine that is busy with other tests.

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::LazyLock;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use basics_connection::{Entry, State, TABLE, find, parse};
 use record::What;
 use socket2::{Domain, Socket, Type};
-use testkit::{Program, Run, listing, peer};
+use testkit::{Program, Run, listing, peer, wait_for};
 
 /// One run for all proofs: it waits a second for a connection that is asked for twice.
 static RUN: LazyLock<Run> = LazyLock::new(|| listing!().run().succeeds());
@@ -33,18 +32,6 @@ fn names(states: &[(u64, String)]) -> Vec<&str> {
         .iter()
         .map(|(_, name)| name.trim_matches('`'))
         .collect()
-}
-
-/// Waits for what `it` finds, up to a deadline.
-fn wait_for<T>(what: &str, mut it: impl FnMut() -> Option<T>) -> T {
-    let at_latest = Instant::now() + testkit::DEADLINE;
-    loop {
-        if let Some(found) = it() {
-            return found;
-        }
-        assert!(Instant::now() < at_latest, "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn wait_for_state(local: SocketAddr, remote: SocketAddr, state: State) -> Entry {

@@ -1,27 +1,19 @@
-//! Reading a header against smoltcp and etherparse, summing bytes against both and a plain loop.
+//! Reading and writing a header against smoltcp and etherparse, summing bytes against both and a plain
+//! loop.
 //!
 //! ```text
 //! cargo bench -p ip-header
 //! ```
 //!
-//! All contestants take turns in one run, so that a machine that slows down slows all of them
-//! down; what counts is the ratio of the medians, theirs to ours. Above 1, ours is faster.
+//! What counts is the ratio of the medians, theirs to ours. Above 1, ours is faster.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
 use ip_header::checksum::Sum;
 use ip_header::{Protocol, ipv4, ipv6};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, checksum};
-
-/// Turns of each contestant.
-const ROUNDS: usize = 51;
-
-/// How long about one turn lasts.
-const TURN: Duration = Duration::from_millis(2);
-
-type Contestant<'a> = (&'a str, Box<dyn Fn() -> u64 + 'a>);
+use testkit::yardstick::compare;
 
 fn main() {
     let v4 = packet_v4();
@@ -92,6 +84,9 @@ fn main() {
         ],
     );
 
+    write_v4(&header_v4(), &v4);
+    write_v6(&header_v6(), &v6);
+
     for len in [20, 1_500, 65_535] {
         let bytes: Vec<u8> = (0..len).map(|at| (at * 31 + at / 7) as u8).collect();
         compare(
@@ -118,42 +113,81 @@ fn main() {
     }
 }
 
-/// Prints a table of one comparison. All must give the same number.
-fn compare(what: &str, contestants: Vec<Contestant>) {
-    let expected = contestants[0].1();
-    for (name, run) in &contestants {
-        assert_eq!(run(), expected, "{name} gives another result in: {what}");
-    }
-    let begun = Instant::now();
-    let mut times = 0_u32;
-    while begun.elapsed() < TURN {
-        black_box(contestants[0].1());
-        times += 1;
-    }
+/// All fields and the checksum, in front of a payload that stands there.
+fn write_v4(header: &ipv4::Header, packet: &[u8]) {
+    let smoltcps = Ipv4Packet::new_checked(packet).unwrap();
+    let checksums = ChecksumCapabilities::default();
+    let repr = Ipv4Repr::parse(&smoltcps, &checksums).unwrap();
+    let (etherparses, _) = etherparse::Ipv4Header::from_slice(packet).unwrap();
 
-    let mut turns = vec![Vec::new(); contestants.len()];
-    for _ in 0..ROUNDS {
-        for ((_, run), turns) in contestants.iter().zip(&mut turns) {
-            let begun = Instant::now();
-            for _ in 0..times {
-                black_box(run());
-            }
-            turns.push(begun.elapsed().as_secs_f64() * 1e9 / f64::from(times));
-        }
-    }
-    println!("{what}");
-    let medians: Vec<f64> = turns.iter_mut().map(|turns| median(turns)).collect();
-    for ((name, _), median) in contestants.iter().zip(&medians) {
-        println!(
-            "  {name:<12} {median:>10.1} ns   × {:.2}",
-            median / medians[0]
-        );
-    }
+    let mut written = [(); 3].map(|()| vec![0xa5; packet.len()]);
+    let [first, second, third] = &mut written;
+    compare(
+        "IPv4: emit, with checksum",
+        vec![
+            (
+                "ours",
+                Box::new(|| black_box(header).emit(black_box(first)).unwrap().len() as u64),
+            ),
+            (
+                "smoltcp",
+                Box::new(|| {
+                    let mut packet = Ipv4Packet::new_unchecked(black_box(&mut second[..]));
+                    black_box(&repr).emit(&mut packet, &checksums);
+                    packet.payload_mut().len() as u64
+                }),
+            ),
+            (
+                "etherparse",
+                Box::new(|| {
+                    let mut header = black_box(&etherparses).clone();
+                    header.header_checksum = header.calc_header_checksum();
+                    let (place, payload) =
+                        black_box(&mut third[..]).split_at_mut(header.header_len());
+                    place.copy_from_slice(&header.to_bytes());
+                    payload.len() as u64
+                }),
+            ),
+        ],
+    );
+    assert!(written.iter().all(|written| written == packet));
 }
 
-fn median(turns: &mut [f64]) -> f64 {
-    turns.sort_by(f64::total_cmp);
-    turns[turns.len() / 2]
+/// All fields, in front of a payload that stands there.
+fn write_v6(header: &ipv6::Header, packet: &[u8]) {
+    let repr = Ipv6Repr::parse(&Ipv6Packet::new_checked(packet).unwrap()).unwrap();
+    let (etherparses, _) = etherparse::Ipv6Header::from_slice(packet).unwrap();
+
+    let mut written = [(); 3].map(|()| vec![0xa5; packet.len()]);
+    let [first, second, third] = &mut written;
+    compare(
+        "IPv6: emit",
+        vec![
+            (
+                "ours",
+                Box::new(|| black_box(header).emit(black_box(first)).unwrap().len() as u64),
+            ),
+            (
+                "smoltcp",
+                Box::new(|| {
+                    let mut packet = Ipv6Packet::new_unchecked(black_box(&mut second[..]));
+                    black_box(&repr).emit(&mut packet);
+                    packet.payload_mut().len() as u64
+                }),
+            ),
+            (
+                "etherparse",
+                Box::new(|| {
+                    let header = black_box(&etherparses);
+                    let (place, payload) =
+                        black_box(&mut third[..]).split_at_mut(header.header_len());
+                    place.copy_from_slice(&header.to_bytes());
+                    payload.len() as u64
+                }),
+            ),
+        ],
+    );
+    assert!(written.iter().all(|written| written == packet));
 }
 
 /// RFC 1071 §1, a word at a time.
@@ -168,16 +202,22 @@ fn naive(bytes: &[u8]) -> u16 {
     sum as u16
 }
 
+fn header_v4() -> ipv4::Header<'static> {
+    ipv4::Header::new(Protocol::UDP, [192, 0, 2, 1].into(), [192, 0, 2, 2].into())
+}
+
+fn header_v6() -> ipv6::Header {
+    ipv6::Header::new(Protocol::UDP, [1; 8].into(), [2; 8].into())
+}
+
 fn packet_v4() -> Vec<u8> {
-    let header = ipv4::Header::new(Protocol::UDP, [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
     let mut bytes = vec![0xa5; ipv4::HEADER_LEN + 64];
-    header.emit(&mut bytes).unwrap();
+    header_v4().emit(&mut bytes).unwrap();
     bytes
 }
 
 fn packet_v6() -> Vec<u8> {
-    let header = ipv6::Header::new(Protocol::UDP, [1; 8].into(), [2; 8].into());
     let mut bytes = vec![0xa5; ipv6::HEADER_LEN + 64];
-    header.emit(&mut bytes).unwrap();
+    header_v6().emit(&mut bytes).unwrap();
     bytes
 }

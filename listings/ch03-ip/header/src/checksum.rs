@@ -46,30 +46,50 @@ impl Sum {
     #[must_use]
     #[inline]
     pub fn bytes(self, bytes: &[u8]) -> Self {
-        // Words of four bytes into a sum of eight: the carries gather in its upper half until all
-        // is added (RFC 1071 §2 C and D). There is room for the carries of 16 GiB.
-        let mut words = 0_u64;
-        let (fours, rest) = bytes.as_chunks::<4>();
-        for four in fours {
-            words += u64::from(u32::from_ne_bytes(*four));
+        // Eight bytes are four words side by side, added as one number: the carry of one word counts
+        // in the next, and only that of the last would have to come back in at the bottom (RFC 1071
+        // §2 C). Looking for it after each addition is what would take time. So `sum` may lose it,
+        // and `uppers` adds up the upper halves alone, with 32 bits above them for the carries of
+        // 16 GiB. Take them off `sum`, and the sum of the lower halves is left; it fits, so what got
+        // lost above does not matter. Nothing in the loop waits for a carry, and the compiler adds
+        // several eights with one instruction.
+        let (mut sum, mut uppers) = (0_u64, 0_u64);
+        let (eights, rest) = bytes.as_chunks::<8>();
+        for eight in eights {
+            let eight = u64::from_ne_bytes(*eight);
+            sum = sum.wrapping_add(eight);
+            uppers += eight >> 32;
         }
-        let last = match *rest {
-            [a, b, c] => [a, b, c, 0],
-            [a, b] => [a, b, 0, 0],
-            [a] => [a, 0, 0, 0],
-            _ => [0; 4],
-        };
-        words += u64::from(u32::from_ne_bytes(last));
+        let lowers = sum.wrapping_sub(uppers << 32);
 
-        let folded = fold(words);
-        let placed = if self.odd {
-            folded.swap_bytes()
-        } else {
-            folded
-        };
+        let (fours, rest) = rest.as_chunks::<4>();
+        let (twos, rest) = rest.as_chunks::<2>();
+        let four = fours.first().map_or(0, |four| u32::from_ne_bytes(*four));
+        let two = twos.first().map_or(0, |two| u16::from_ne_bytes(*two));
+        let one = rest.first().map_or(0, |one| u16::from_ne_bytes([*one, 0]));
+
+        let rest = u64::from(four) + u64::from(two) + u64::from(one);
+        let sum = self.add(lowers + uppers + rest);
         Self {
-            words: self.words + u64::from(placed),
             odd: self.odd ^ (bytes.len() % 2 == 1),
+            ..sum
+        }
+    }
+
+    /// Adds what follows, summed up or side by side in one number.
+    #[inline]
+    const fn add(self, words: u64) -> Self {
+        // Half a word further on, the two bytes of each word change places (RFC 1071 §2 B).
+        let placed = if self.odd {
+            words.rotate_left(8)
+        } else {
+            words
+        };
+        // One's complement of 64 bits: they are four words, so its carry is worth what theirs is.
+        let (sum, carry) = self.words.overflowing_add(placed);
+        Self {
+            words: sum + carry as u64,
+            odd: self.odd,
         }
     }
     // ANCHOR_END: sum
@@ -80,18 +100,21 @@ impl Sum {
     #[must_use]
     #[inline]
     pub fn pseudo_header(self, addresses: Addresses, protocol: Protocol, len: u32) -> Self {
-        // In IPv4 the length has 16 bits. Zeros in front of it and in other places do not count.
         let sum = match addresses {
             Addresses::V4 {
                 source,
                 destination,
-            } => self.bytes(&joined::<4, 8>(source.octets(), destination.octets())),
+            } => [source, destination]
+                .map(|ip| u64::from(u32::from_ne_bytes(ip.octets())))
+                .into_iter()
+                .fold(self, Self::add),
             Addresses::V6 {
                 source,
                 destination,
-            } => self.bytes(&joined::<16, 32>(source.octets(), destination.octets())),
+            } => self.bytes(&source.octets()).bytes(&destination.octets()),
         };
-        sum.bytes(&joined::<4, 8>(len.to_be_bytes(), [0, 0, 0, protocol.0]))
+        // In IPv4 the length has 16 bits. Zeros in front of it and in other places do not count.
+        sum.add(u64::from(len.to_be()) + u64::from(u32::from(protocol.0).to_be()))
     }
 
     /// The one's complement sum itself.
@@ -118,22 +141,14 @@ impl Sum {
     }
 }
 
-/// Two pieces of `N` bytes as one of `BOTH`: one piece is summed up faster than two.
-#[inline]
-fn joined<const N: usize, const BOTH: usize>(first: [u8; N], second: [u8; N]) -> [u8; BOTH] {
-    let mut both = [0; BOTH];
-    both[..N].copy_from_slice(&first);
-    both[N..].copy_from_slice(&second);
-    both
-}
-
-/// Adds the upper bits to the lower ones until 16 are left: the carries of one's complement.
+/// Adds the four words that stand side by side in `sum`, in one's complement.
+///
+/// Added to itself with its halves swapped, a number has in its upper half the sum of both halves;
+/// and since the lower half is the same sum, it carries into the upper one what is to come back in
+/// at the bottom.
 const fn fold(sum: u64) -> u16 {
-    let sum = (sum >> 32) + (sum & 0xffff_ffff); // 33 bits at most
-    let sum = (sum >> 16) + (sum & 0xffff); // 18
-    let sum = (sum >> 16) + (sum & 0xffff); // 17
-    let sum = (sum >> 16) + (sum & 0xffff); // 16
-    sum as u16
+    let sum = (sum.wrapping_add(sum.rotate_left(32)) >> 32) as u32;
+    (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
 }
 
 // ANCHOR: update
@@ -145,3 +160,61 @@ pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
     !fold(!checksum as u64 + !old as u64 + new as u64)
 }
 // ANCHOR_END: update
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Around every place at which a carry may come out.
+    const EDGES: [u64; 16] = [
+        0,
+        1,
+        0xfffe,
+        0xffff,
+        0x0001_0000,
+        0x0001_ffff,
+        0xffff_0000,
+        0xffff_0001,
+        0xffff_ffff,
+        0x0001_0000_0000,
+        0x0001_ffff_ffff,
+        0xffff_0000_ffff_0001,
+        0xffff_ffff_0000_0000,
+        0xffff_ffff_0001_0000,
+        u64::MAX - 1,
+        u64::MAX,
+    ];
+
+    /// One's complement of 16 bits counts modulo 0xffff, which is a form of zero like 0, but the one
+    /// that comes of adding anything.
+    fn modulo(sum: u128) -> u16 {
+        match sum {
+            0 => 0,
+            _ => ((sum - 1) % 0xffff + 1) as u16,
+        }
+    }
+
+    #[test]
+    fn a_sum_folds_to_what_its_words_add_up_to() {
+        for a in EDGES {
+            for b in EDGES {
+                let sum = a.wrapping_add(b);
+                assert_eq!(fold(sum), modulo(sum.into()), "{sum:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_carry_out_of_all_64_bits_comes_back_in() {
+        for a in EDGES {
+            for b in EDGES {
+                for odd in [false, true] {
+                    let sum = Sum { words: a, odd }.add(b);
+                    let place = if odd { 0x100 } else { 1 };
+                    let expected = modulo(u128::from(a) + u128::from(b) * place);
+                    assert_eq!(fold(sum.words), expected, "{a:#x}, {b:#x}, {odd}");
+                }
+            }
+        }
+    }
+}

@@ -69,6 +69,7 @@ impl<'a> Packet<'a> {
     ///
     /// Those of [`ipv4::Packet::parse`] and [`ipv6::Packet::parse`]. What is of neither version
     /// counts as a broken packet of version 4.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         match bytes.first().map(|first| first >> 4) {
             Some(6) => ipv6::Packet::parse(bytes).map(Self::V6),
@@ -78,6 +79,7 @@ impl<'a> Packet<'a> {
 
     /// Source and destination.
     #[must_use]
+    #[inline]
     pub fn addresses(&self) -> Addresses {
         match self {
             Self::V4(packet) => packet.header().addresses(),
@@ -90,6 +92,7 @@ impl<'a> Packet<'a> {
     /// # Errors
     ///
     /// Those of [`ipv6::Packet::upper_layer`].
+    #[inline]
     pub fn upper_layer(&self) -> Result<UpperLayer<'a>, Error> {
         match self {
             Self::V4(packet) => Ok(packet.upper_layer()),

@@ -177,10 +177,93 @@ fn the_checksums_examples_in_the_rfcs_come_out() {
 
 #[test]
 fn a_sum_is_folded_until_no_carry_is_left() {
-    // 65,537 words of all ones and one more: every one of the four folds carries.
-    let mut bytes = vec![0xff; 4 * 65_537];
-    bytes.extend(0x0001_0000_u32.to_ne_bytes());
-    assert_eq!(Sum::new().bytes(&bytes).value(), naive(&bytes));
+    // 65,537 times all ones stand at the edge of a carry at each step, and one more tips them over.
+    for more in [
+        0,
+        1,
+        0xffff,
+        0x0001_0000,
+        0x0001_0001,
+        0xffff_0000,
+        u32::MAX,
+    ] {
+        let mut bytes = vec![0xff; 4 * 65_537];
+        bytes.extend(more.to_ne_bytes());
+        assert_eq!(Sum::new().bytes(&bytes).value(), naive(&bytes), "{more:#x}");
+    }
+}
+
+/// Bytes to be summed: nothing, all ones, halves of ones at odd distances, and a mixture.
+fn patterns(len: usize) -> [Vec<u8>; 4] {
+    let patterns: [fn(usize) -> u8; 4] = [
+        |_| 0,
+        |_| 0xff,
+        |at| if at % 7 < 3 { 0xff } else { 0 },
+        |at| (at * 31 + at / 7) as u8,
+    ];
+    patterns.map(|pattern| (0..len).map(pattern).collect())
+}
+
+#[test]
+fn the_fast_sum_is_the_naive_one_at_every_length_and_alignment() {
+    // Several times what the sum takes at once, and what the compiler makes of it.
+    const LEN: usize = 300;
+    const ALIGNMENTS: usize = 64;
+    for bytes in patterns(ALIGNMENTS + LEN) {
+        for start in 0..ALIGNMENTS {
+            for len in 0..=LEN {
+                let bytes = &bytes[start..start + len];
+                let sum = Sum::new().bytes(bytes).value();
+                assert_eq!(sum, naive(bytes), "{len} bytes from {start} on");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_fast_sum_is_the_naive_one_however_the_bytes_are_cut() {
+    for bytes in patterns(40) {
+        let expected = naive(&bytes);
+        for first in 0..=bytes.len() {
+            for second in first..=bytes.len() {
+                let sum = Sum::new()
+                    .bytes(&bytes[..first])
+                    .bytes(&bytes[first..second])
+                    .bytes(&bytes[second..]);
+                assert_eq!(sum.value(), expected, "cut at {first} and {second}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_carry_is_lost_between_eights_nor_between_their_halves() {
+    let edges = [
+        0,
+        1,
+        0xffff,
+        0x0001_0000,
+        0x7fff_ffff,
+        0xffff_ffff,
+        0x0001_0000_0000,
+        0x8000_0000_0000_0000,
+        0xffff_ffff_0000_0000,
+        0xffff_ffff_0001_0000,
+        u64::MAX - 1,
+        u64::MAX,
+    ];
+    for a in edges {
+        for b in edges {
+            for c in edges {
+                // Once, and as often as it takes to meet every other.
+                let bytes = [a, b, c].map(u64::to_ne_bytes).concat();
+                for bytes in [bytes.repeat(1), bytes.repeat(9)] {
+                    let sum = Sum::new().bytes(&bytes).value();
+                    assert_eq!(sum, naive(&bytes), "{a:#x}, {b:#x}, {c:#x}");
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -583,6 +666,30 @@ proptest! {
         let pieces = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]);
         let sum = pieces.fold(Sum::new(), Sum::bytes);
         prop_assert_eq!(sum.value(), naive(&bytes));
+    }
+
+    #[test]
+    fn the_pseudo_header_counts_like_the_bytes_that_it_stands_for(
+        source in any::<[u8; 16]>(), destination in any::<[u8; 16]>(), v6 in any::<bool>(),
+        protocol in any::<u8>(), len in any::<u32>(),
+        before in vec(any::<u8>(), 0..20), behind in vec(any::<u8>(), 0..20),
+    ) {
+        let ip_len = if v6 { 16 } else { 4 };
+        let addresses = if v6 {
+            Addresses::V6 { source: source.into(), destination: destination.into() }
+        } else {
+            let [source, destination] = [source, destination].map(|[a, b, c, d, ..]| [a, b, c, d].into());
+            Addresses::V4 { source, destination }
+        };
+        let sum = Sum::new()
+            .bytes(&before)
+            .pseudo_header(addresses, Protocol(protocol), len)
+            .bytes(&behind);
+        let bytes = [
+            &before[..], &source[..ip_len], &destination[..ip_len], &len.to_be_bytes(),
+            &[0, 0, 0, protocol], &behind,
+        ];
+        prop_assert_eq!(sum.value(), naive(&bytes.concat()));
     }
 
     #[test]

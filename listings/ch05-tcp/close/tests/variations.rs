@@ -11,22 +11,10 @@ use lab::{Host, Lab, Link, Tcp, Verdict};
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tcp_close::State;
 use tcp_close::diag::{Diag, End};
-
-const DEADLINE: Duration = Duration::from_secs(20);
+use testkit::wait_for;
 
 fn lab() -> (Lab, Host, Host) {
     Lab::pair(Link::new().delay(Duration::from_millis(1))).unwrap()
-}
-
-fn wait_for<T>(what: &str, mut it: impl FnMut() -> Option<T>) -> T {
-    let at_latest = Instant::now() + DEADLINE;
-    loop {
-        if let Some(found) = it() {
-            return found;
-        }
-        assert!(Instant::now() < at_latest, "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// A socket of `host`, bound to `local`.

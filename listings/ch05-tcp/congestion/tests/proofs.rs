@@ -4,15 +4,15 @@
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab::{Fate, Host, Lab, Link, TcpInfo, Verdict};
+use lab::{CaState, Crossing, Fate, Host, Lab, Link, TcpInfo, Verdict};
 use record::Line;
 use socket2::SockRef;
-use tcp_congestion::{Experiment, Flow, available};
-use testkit::{DEADLINE, Run, listing, peer, skip};
+use tcp_congestion::{Experiment, Flow, Sample, available};
+use testkit::{DEADLINE, Run, alone, listing, peer, skip, wait_for};
 
 /// One run for all proofs: it takes eight seconds, and twice that on a busy machine.
 static RUN: LazyLock<Run> = LazyLock::new(|| {
@@ -26,12 +26,6 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
         .run()
         .succeeds()
 });
-
-/// Labs that run at once are a load for each other: a test with one waits for its turn.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Whether the kernel has the algorithm; the test that asks for one in vain is skipped.
 fn has(congestion: &str) -> bool {
@@ -99,15 +93,11 @@ fn connected<T>(
 fn send(connection: &TcpStream, bytes: usize) -> std::io::Result<TcpInfo> {
     let mut writing = connection;
     writing.write_all(&vec![0; bytes])?;
-    let at_latest = Instant::now() + DEADLINE;
-    loop {
-        let info = lab::tcp_info(connection)?;
-        if info.unacked == 0 && info.notsent_bytes == 0 {
-            return Ok(info);
-        }
-        assert!(Instant::now() < at_latest, "never acknowledged: {info:?}");
-        thread::sleep(Duration::from_millis(1));
-    }
+    wait_for("the last acknowledgment", || {
+        let info = lab::tcp_info(connection);
+        let over = |info: &TcpInfo| info.unacked == 0 && info.notsent_bytes == 0;
+        info.map(|info| over(&info).then_some(info)).transpose()
+    })
 }
 
 #[test]
@@ -271,7 +261,7 @@ fn in_the_bottleneck_reno_halves_cubic_keeps_seven_tenths_and_bbr_all() {
     for (name, least, most) in [
         ("Reno", 0.45, 0.56),
         ("CUBIC", 0.65, 0.75),
-        ("BBR", 0.8, 2.0),
+        ("BBR", 0.9, 1.25),
     ] {
         if has(&name.to_lowercase()) {
             let kept = number("bottleneck", &[name], "kept");
@@ -281,19 +271,22 @@ fn in_the_bottleneck_reno_halves_cubic_keeps_seven_tenths_and_bbr_all() {
 }
 
 #[test]
-fn loss_based_control_fills_the_queue_and_bbr_leaves_it_short() {
-    let wait = |name, column| number("bottleneck", &[name], column);
-    let (median, p95) = ("median wait", "95 % wait");
-    // The queue holds 80 ms.
-    assert!(wait("Reno", p95) > 60.0);
-    if has("cubic") {
-        assert!(wait("CUBIC", p95) > 60.0);
+fn loss_based_control_fills_the_queue_and_bbr_keeps_it_shorter() {
+    let (median, p95, round_trip) = ("median wait", "95 % wait", "round trip");
+    for name in ["Reno", "CUBIC"] {
+        if has(&name.to_lowercase()) {
+            let of = |column| number("bottleneck", &[name], column);
+            // The queue holds 80 ms.
+            assert!(of(p95) > 70.0, "{name}: {} ms", of(p95));
+            assert!(of("overflowed") > 0.0, "{name} never found it full");
+        }
     }
-    // A third of Reno's wait where the machine has time. Where it has not, acknowledgments come in
-    // clumps, and BBR takes the link to be faster than it is.
     if has("bbr") {
-        for (column, most) in [(median, 0.9), ("round trip", 1.0)] {
-            let (reno, bbr) = (wait("Reno", column), wait("BBR", column));
+        assert_eq!(number("bottleneck", &["BBR"], "overflowed"), 0.0);
+        // It is a fifth of Reno's wait where the machine has time. Where it has not, acknowledgments
+        // come in clumps, and BBR takes the link to be faster than it is: up to seven tenths.
+        for (column, most) in [(median, 0.85), (p95, 0.85), (round_trip, 0.95)] {
+            let [reno, bbr] = ["Reno", "BBR"].map(|name| number("bottleneck", &[name], column));
             assert!(bbr < most * reno, "{column}: {bbr} and Reno's {reno}");
         }
     }
@@ -322,19 +315,51 @@ fn all_three_fill_the_link() {
     }
 }
 
-#[test]
-fn cubic_ends_slow_start_before_the_queue_overflows() {
-    if !has("cubic") {
-        return;
-    }
-    let lost = |name| number("bottleneck", &[name], "overflowed");
-    assert!(lost("CUBIC") < lost("Reno") / 2.0);
-    let peak = |name| {
-        let early = line("windows", name).points.iter();
-        let early = early.filter(|(at_s, _)| *at_s < 0.4);
-        early.map(|point| point.1).fold(0.0, f64::max)
+/// The first moments of a connection through the listing's bottleneck.
+fn into_the_bottleneck(congestion: &'static str) -> Flow {
+    let delay = Duration::from_millis(10);
+    let experiment = Experiment {
+        congestion,
+        there: Link::new().rate(10_000_000).queue(100_000).delay(delay),
+        back: Link::new().delay(delay),
+        ecn: false,
     };
-    assert!(peak("CUBIC") < peak("Reno"), "of the first 0.4 s");
+    let enough = Duration::from_millis(600);
+    experiment.run(|sample| sample.at >= enough).unwrap()
+}
+
+/// The first sample that has a slow start threshold, and how many packets had found the queue full.
+fn end_of_slow_start(flow: &Flow) -> (&Sample, usize) {
+    let over = |sample: &&Sample| sample.info.snd_ssthresh != u32::MAX >> 1;
+    let end = flow.samples.iter().find(over).expect("slow start ends");
+    let overflowed = |data: &&Crossing| data.fate == Fate::Overflowed;
+    let until = |data: &&Crossing| flow.since_connect(data) <= end.at;
+    (end, flow.data().filter(overflowed).filter(until).count())
+}
+
+#[test]
+fn cubic_ends_slow_start_before_it_hears_of_a_loss_and_reno_dozens_of_losses_later() {
+    let _alone = alone();
+    lab::test(|| {
+        if !has("cubic") {
+            return;
+        }
+        let (reno, cubic) = thread::scope(|scope| {
+            let reno = scope.spawn(|| into_the_bottleneck("reno"));
+            let cubic = scope.spawn(|| into_the_bottleneck("cubic"));
+            (reno.join().unwrap(), cubic.join().unwrap())
+        });
+        let (Sample { info, .. }, lost_by_reno) = end_of_slow_start(&reno);
+        assert_eq!(info.ca_state, CaState::Recovery);
+        assert!(lost_by_reno >= 24, "{lost_by_reno}");
+
+        let (Sample { info, .. }, lost_by_cubic) = end_of_slow_start(&cubic);
+        assert_eq!((info.ca_state, info.total_retrans), (CaState::Open, 0));
+        assert_eq!(info.snd_ssthresh, info.snd_cwnd, "nothing was taken away");
+        // On a busy machine, acknowledgments that come in clumps hide from HyStart for a moment how
+        // the round trips lengthen, and a few packets find no room. Mostly none do.
+        assert!(4 * lost_by_cubic < lost_by_reno, "{lost_by_cubic}");
+    });
 }
 
 /// A path with room for everything on which one packet in a hundred is lost.
@@ -366,8 +391,10 @@ fn losses_that_mean_nothing_cost_reno_most_of_the_link_and_bbr_little() {
             let lost = flow.data().filter(|data| data.fate == Fate::Lost).count();
             assert!(lost >= 5, "{lost} lost");
         }
+        // Of 20 Mbit/s, headers leave 19.3.
         let (reno, bbr) = (reno.goodput() / 1e6, bbr.goodput() / 1e6);
-        assert!(bbr > 2.0 * reno, "BBR {bbr:.1}, Reno {reno:.1} Mbit/s");
+        assert!(reno < 6.0, "Reno has {reno:.1} Mbit/s");
+        assert!(bbr > 16.0, "BBR has {bbr:.1} Mbit/s");
     });
 }
 

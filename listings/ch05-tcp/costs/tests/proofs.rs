@@ -1,7 +1,7 @@
 //! What the page says about TCP's costs, measured again.
 #![cfg(target_os = "linux")]
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use lab::Tcp;
@@ -11,7 +11,7 @@ use tcp_costs::nagle::{self, Writes};
 use tcp_costs::network::median;
 use tcp_costs::reuse::{self, EACH, SHARED};
 use tcp_costs::slow_start::{self, Fetcher};
-use testkit::{DEADLINE, Program, Run, listing, peer};
+use testkit::{DEADLINE, Program, Run, alone, listing, peer};
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -27,12 +27,6 @@ fn program() -> Program {
         .varying(r"(the same again|idle=0) TIME [12]\b", "$1 TIME FEW")
         // Of a flight whose acknowledgments a busy machine holds back for a while, two are made.
         .varying(r"(of rest|TIME TIME) TIME [78]\b", "$1 TIME SEVEN")
-}
-
-/// Measurements that run side by side would disturb each other.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One run for all proofs.

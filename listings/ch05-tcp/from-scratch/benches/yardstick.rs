@@ -34,7 +34,7 @@ mod linux {
 
     use lab::{Lab, Link, Packet, Raw};
     use nix::time::{ClockId, clock_gettime};
-    use smoltcp::iface::{Config as InterfaceConfig, Interface, SocketSet};
+    use smoltcp::iface::{Config as InterfaceConfig, Interface, SocketHandle, SocketSet};
     use smoltcp::phy::{self, DeviceCapabilities, Medium};
     use smoltcp::socket::tcp;
     use smoltcp::time::Instant;
@@ -81,15 +81,11 @@ mod linux {
                 }
             }
             println!("{what}");
-            let medians = turns.map(|turns| {
-                let median = |part: fn(&Times) -> f64| {
-                    let mut parts: Vec<f64> = turns.iter().map(part).collect();
-                    parts.sort_by(f64::total_cmp);
-                    parts[parts.len() / 2]
-                };
-                (median(|turn| turn.0), median(|turn| turn.1))
+            let medians = turns.map(|turns: Vec<Times>| {
+                let (wall, cpu) = turns.into_iter().unzip();
+                (median(wall), median(cpu))
             });
-            let (ours, _) = (medians[0], ());
+            let ours = medians[0];
             for ((name, _), (wall, cpu)) in contestants.iter().zip(medians) {
                 println!(
                     "  {name:<8} {:>6.2} Gbit/s   {:>6.3} s   × {:.2}   processor {:>6.3} s   × {:.2}",
@@ -105,6 +101,11 @@ mod linux {
         Ok(())
     }
 
+    fn median(mut turns: Vec<f64>) -> f64 {
+        turns.sort_by(f64::total_cmp);
+        turns[turns.len() / 2]
+    }
+
     /// Two ends of a kind, and packets that are copied from one to the other.
     fn in_memory() {
         let contestants: [(&str, fn()); 2] =
@@ -118,10 +119,7 @@ mod linux {
             }
         }
         println!("in memory, from one end to the other");
-        let medians = turns.map(|mut turns| {
-            turns.sort_by(f64::total_cmp);
-            turns[turns.len() / 2]
-        });
+        let medians = turns.map(median);
         for ((name, _), median) in contestants.iter().zip(medians) {
             println!(
                 "  {name:<8} {:>6.2} Gbit/s   {median:>6.3} s   × {:.2}",
@@ -145,14 +143,17 @@ mod linux {
 
     const ENDS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
 
-    fn ours_in_memory() {
-        let config = Config {
+    fn config() -> Config {
+        Config {
             send_buffer: BUFFER,
             receive_buffer: BUFFER,
             timestamps: false, // smoltcp sends none unless asked to
             ..Config::default()
-        };
-        let mut ends = ENDS.map(|ip| Stack::new(config, Secret([1; 16]), &[ip.into()]));
+        }
+    }
+
+    fn ours_in_memory() {
+        let mut ends = ENDS.map(|ip| Stack::new(config(), Secret([1; 16]), &[ip.into()]));
         ends[1].listen(PORT, 1).expect("a free port");
         let began = Clock::now();
         let now = || Time::ZERO + began.elapsed();
@@ -184,21 +185,31 @@ mod linux {
         }
     }
 
+    /// An interface of smoltcp's, and a socket.
+    fn smoltcp(
+        ip: Ipv4Addr,
+        device: &mut impl phy::Device,
+        now: Instant,
+    ) -> (Interface, SocketSet<'static>, SocketHandle) {
+        let config = InterfaceConfig::new(HardwareAddress::Ip);
+        let mut interface = Interface::new(config, device, now);
+        interface.update_ip_addrs(|addresses| {
+            addresses
+                .push(IpCidr::new(ip.into(), 24))
+                .expect("room for an address");
+        });
+        let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
+        let mut sockets = SocketSet::new(Vec::new());
+        let handle = sockets.add(tcp::Socket::new(buffer(), buffer()));
+        (interface, sockets, handle)
+    }
+
     fn theirs_in_memory() {
         let began = Clock::now();
         let now = || Instant::from_micros(began.elapsed().as_micros() as i64);
         let mut ends = ENDS.map(|ip| {
             let mut device = Queues::default();
-            let config = InterfaceConfig::new(HardwareAddress::Ip);
-            let mut interface = Interface::new(config, &mut device, now());
-            interface.update_ip_addrs(|addresses| {
-                addresses
-                    .push(IpCidr::new(ip.into(), 24))
-                    .expect("room for an address");
-            });
-            let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
-            let mut sockets = SocketSet::new(Vec::new());
-            let handle = sockets.add(tcp::Socket::new(buffer(), buffer()));
+            let (interface, sockets, handle) = smoltcp(ip, &mut device, now());
             (interface, device, sockets, handle)
         });
         let (interface, _, sockets, handle) = &mut ends[0];
@@ -328,13 +339,7 @@ mod linux {
     }
 
     fn ours(raw: Raw, to: Ipv4Addr, direction: Direction) -> Result<()> {
-        let config = Config {
-            send_buffer: BUFFER,
-            receive_buffer: BUFFER,
-            timestamps: false, // smoltcp sends none unless asked to
-            ..Config::default()
-        };
-        let mut stack = Stack::new(config, Secret([1; 16]), &[raw.v4().into()]);
+        let mut stack = Stack::new(config(), Secret([1; 16]), &[raw.v4().into()]);
         let id = stack.connect(Time::ZERO, (to, PORT).into(), None)?;
         let mut driver = Driver::new(stack, RawDevice::new(raw));
         let (mut block, mut moved) = (vec![7; 1 << 18], 0);
@@ -365,16 +370,7 @@ mod linux {
             raw,
             arrived: VecDeque::new(),
         };
-        let config = InterfaceConfig::new(HardwareAddress::Ip);
-        let mut interface = Interface::new(config, &mut device, now());
-        interface.update_ip_addrs(|addresses| {
-            addresses
-                .push(IpCidr::new(ip.into(), 24))
-                .expect("room for an address");
-        });
-        let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
-        let mut sockets = SocketSet::new(Vec::new());
-        let handle = sockets.add(tcp::Socket::new(buffer(), buffer()));
+        let (mut interface, mut sockets, handle) = smoltcp(ip, &mut device, now());
         let socket = sockets.get_mut::<tcp::Socket>(handle);
         socket.connect(interface.context(), (to, PORT), 49_152)?;
 

@@ -5,11 +5,10 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lab::{Lab, Link, Tcp, Verdict};
-use testkit::{Program, peer};
+use testkit::{Program, peer, wait_for};
 
 const ONE_WAY: Duration = Duration::from_millis(25);
 
@@ -104,16 +103,12 @@ fn ss_and_nstat_see_a_syn_that_is_sent_again() {
         let address = SocketAddr::from((server.v4(), 80));
         let connecting =
             client.spawn(move || TcpStream::connect_timeout(&address, Duration::from_secs(5)));
-        let at_latest = Instant::now() + Duration::from_secs(20);
         let sent = || {
             let capture = lab.capture();
             let segments = capture.crossings().iter().filter_map(|each| each.tcp());
             segments.filter(|tcp| tcp.has(Tcp::SYN)).count()
         };
-        while sent() < 2 {
-            assert!(Instant::now() < at_latest, "no second SYN");
-            thread::sleep(Duration::from_millis(10));
-        }
+        wait_for("a second SYN", || (sent() >= 2).then_some(()));
         let said = |program: &Path, arguments: &[&str]| {
             let program = program.to_str().unwrap();
             let mut command: Command = client.command(program);

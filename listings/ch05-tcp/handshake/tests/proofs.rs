@@ -4,7 +4,6 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{LazyLock, PoisonError, RwLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use lab::{Capture, Crossing, Fate, Host, Lab, Link, Tcp, TcpState, Verdict, tcp_info};
@@ -12,7 +11,7 @@ use nix::sys::socket::SetSockOpt;
 use nix::sys::socket::sockopt::TcpFastOpenConnect;
 use record::{Fate as Outcome, What};
 use socket2::{Domain, Socket, Type};
-use testkit::{Run, listing, skip};
+use testkit::{Run, listing, skip, wait_for};
 
 /// One run for all proofs: it waits for timers of seconds. On a machine that is too busy, it says so
 /// and is made again.
@@ -47,7 +46,6 @@ fn in_lab(body: impl FnOnce()) {
 
 const ONE_WAY: Duration = Duration::from_millis(25);
 const ROUND_TRIP_MS: f64 = 50.0;
-const DEADLINE: Duration = Duration::from_secs(20);
 
 /// How much later than it should something may be. Linux's timers of seconds are coarse, and the
 /// machine may be busy; what is to be told apart are whole seconds.
@@ -485,17 +483,6 @@ fn pair(there: Link, back: Link) -> (Lab, Host, Host) {
 fn listen(server: &Host) -> (TcpListener, SocketAddr) {
     let address = SocketAddr::from((server.v4(), 80));
     (server.run(|| TcpListener::bind(address)).unwrap(), address)
-}
-
-fn wait_for<T>(what: &str, mut it: impl FnMut() -> Option<T>) -> T {
-    let at_latest = Instant::now() + DEADLINE;
-    loop {
-        if let Some(found) = it() {
-            return found;
-        }
-        assert!(Instant::now() < at_latest, "waited in vain for {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn wait_for_state(host: &Host, state: TcpState) {

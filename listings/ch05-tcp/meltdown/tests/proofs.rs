@@ -1,13 +1,13 @@
 //! What the page says about tunnels in UDP and in TCP, measured again.
 #![cfg(target_os = "linux")]
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
 
 use tcp_meltdown::outage;
 use tcp_meltdown::trial::{self, Conditions, Outcome};
 use tcp_meltdown::tunnel::Carrier;
 use tcp_meltdown::vpn::{Kernels, RATE, ROUND_TRIP};
-use testkit::{DEADLINE, Program, Run, listing};
+use testkit::{DEADLINE, Program, Run, alone, listing};
 
 /// Loss by chance makes a different number of everything in every run, since which packets are lost
 /// depends on how many there were before.
@@ -24,12 +24,6 @@ fn program() -> Program {
             r"(?m)((?:as they are|timestamps) (?:UDP|TCP)) \d+$",
             "$1 SEGMENTS",
         )
-}
-
-/// Measurements that run side by side would disturb each other.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One run for all proofs.

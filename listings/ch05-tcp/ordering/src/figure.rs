@@ -32,12 +32,7 @@ pub fn sequence(segments: &[Segment]) -> Sequence {
                 label: segment.label(),
                 note: again.then(|| "sent again".to_owned()),
                 arrived_us: segment.arrived.map(microseconds),
-                fate: match segment.fate {
-                    Fate::Passed => record::Fate::Arrived,
-                    Fate::Copied => record::Fate::Duplicated,
-                    Fate::Rewritten => record::Fate::Changed,
-                    Fate::Lost | Fate::Dropped | Fate::Overflowed => record::Fate::Lost,
-                },
+                fate: segment.fate.into(),
             },
         });
     }

@@ -4,11 +4,9 @@
 //! cargo bench -p tcp-segment
 //! ```
 //!
-//! All contestants take turns in one run, so that a machine that slows down slows all of them
-//! down; what counts is the ratio of the medians, theirs to ours. Above 1, ours is faster.
+//! What counts is the ratio of the medians, theirs to ours. Above 1, ours is faster.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
 use etherparse::TcpHeader;
 use ip_header::Addresses;
@@ -16,17 +14,10 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{IpAddress, TcpPacket, TcpRepr};
 use tcp_segment::option::{MAX_OPTIONS_LEN, SackBlock, SackBlocks};
 use tcp_segment::{Flags, Header, Options, Segment, SeqNumber, TcpOption};
-
-/// Turns of each contestant.
-const ROUNDS: usize = 51;
-
-/// How long about one turn lasts.
-const TURN: Duration = Duration::from_millis(2);
+use testkit::yardstick::compare;
 
 const SOURCE: [u8; 4] = [192, 0, 2, 1];
 const DESTINATION: [u8; 4] = [198, 51, 100, 7];
-
-type Contestant<'a> = (&'a str, Box<dyn FnMut() -> u64 + 'a>);
 
 fn main() {
     println!("nanoseconds each, and how many times ours it takes\n");
@@ -161,7 +152,7 @@ fn write(what: &str, bytes: &[u8]) {
                     let options = Options::emit(black_box(&list), &mut room).unwrap();
                     let header = Header {
                         options,
-                        ..black_box(header)
+                        ..*black_box(&header)
                     };
                     header.emit(black_box(ours), addresses()).unwrap();
                     ours.len() as u64
@@ -178,42 +169,4 @@ fn write(what: &str, bytes: &[u8]) {
             ),
         ],
     );
-}
-
-/// Prints a table of one comparison. All must give the same number.
-fn compare(what: &str, mut contestants: Vec<Contestant>) {
-    let expected = contestants[0].1();
-    for (name, run) in &mut contestants {
-        assert_eq!(run(), expected, "{name} gives another result in: {what}");
-    }
-    let begun = Instant::now();
-    let mut times = 0_u32;
-    while begun.elapsed() < TURN {
-        black_box(contestants[0].1());
-        times += 1;
-    }
-
-    let mut turns = vec![Vec::new(); contestants.len()];
-    for _ in 0..ROUNDS {
-        for ((_, run), turns) in contestants.iter_mut().zip(&mut turns) {
-            let begun = Instant::now();
-            for _ in 0..times {
-                black_box(run());
-            }
-            turns.push(begun.elapsed().as_secs_f64() * 1e9 / f64::from(times));
-        }
-    }
-    println!("{what}");
-    let medians: Vec<f64> = turns.iter_mut().map(|turns| median(turns)).collect();
-    for ((name, _), median) in contestants.iter().zip(&medians) {
-        println!(
-            "  {name:<12} {median:>10.1} ns   × {:.2}",
-            median / medians[0]
-        );
-    }
-}
-
-fn median(turns: &mut [f64]) -> f64 {
-    turns.sort_by(f64::total_cmp);
-    turns[turns.len() / 2]
 }

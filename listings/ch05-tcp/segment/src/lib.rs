@@ -324,13 +324,16 @@ impl Header<'_> {
         if available > most {
             return Err(SEGMENT.more_than(most, available));
         }
-        let Some((fixed, rest)) = segment.split_first_chunk_mut::<HEADER_LEN>() else {
+        let Some((front, rest)) = segment.split_first_chunk_mut::<HEADER_LEN>() else {
             return Err(Field::first_truncated(&ALL, available));
         };
-        let Some(options) = rest.get_mut(..header_len - HEADER_LEN) else {
+        let Some((options, payload)) = rest.split_at_mut_checked(header_len - HEADER_LEN) else {
             return Err(OPTIONS.truncated(header_len, available));
         };
 
+        // Made beside the segment, in registers: to read eight bytes at once that have just been
+        // stored two by two, as the sum would, takes longer than to sum them up.
+        let fixed = &mut [0; HEADER_LEN];
         let data_offset = header_len as u16 / 4; // 60 / 4 at most
         let offset_and_flags = data_offset << 12 | self.flags.bits();
         let number = |number: SeqNumber| number.0.to_be_bytes();
@@ -344,12 +347,15 @@ impl Header<'_> {
         );
         put(fixed, DATA_OFFSET, offset_and_flags.to_be_bytes());
         put(fixed, WINDOW, self.window.to_be_bytes());
-        put(fixed, CHECKSUM, [0; 2]);
         put(fixed, URGENT_POINTER, self.urgent_pointer.to_be_bytes());
-        options.copy_from_slice(self.options.as_bytes());
 
-        let checksum = sum(addresses, available).bytes(segment).checksum();
-        segment[CHECKSUM.offset()..CHECKSUM.end()].copy_from_slice(&checksum.to_be_bytes());
+        let sum = sum(addresses, available)
+            .bytes(fixed) // CHECKSUM is zero in it
+            .bytes(self.options.as_bytes())
+            .bytes(payload);
+        put(fixed, CHECKSUM, sum.checksum().to_be_bytes());
+        *front = *fixed;
+        options.copy_from_slice(self.options.as_bytes());
         Ok(())
     }
     // ANCHOR_END: emit

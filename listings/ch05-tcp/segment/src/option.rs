@@ -69,9 +69,11 @@ impl<'a> Options<'a> {
             };
             rest = behind;
         }
-        let len = MAX_OPTIONS_LEN - rest.len();
-        let padded = len.next_multiple_of(4);
-        room[len..padded].fill(0);
+        let padding = rest.len() % 4;
+        for place in rest.iter_mut().take(padding) {
+            *place = kind::END_OF_LIST;
+        }
+        let padded = MAX_OPTIONS_LEN - (rest.len() - padding);
         Ok(Self(&room[..padded]))
     }
 

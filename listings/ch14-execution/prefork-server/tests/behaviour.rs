@@ -1,0 +1,4 @@
+//! Every behaviour, on this server.
+#![cfg(target_os = "linux")]
+
+exec_behaviour::suite!(exec_behaviour::Kind::OnePerWorker);

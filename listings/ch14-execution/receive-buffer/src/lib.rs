@@ -1,0 +1,123 @@
+//! What a kernel knows of a socket's two buffers, for this listing and for `exec-send-buffer`.
+//!
+//! `ss -tm` prints the same numbers for every socket of a machine. A program may ask about its own:
+//! [`memory`] for what the buffers cost, [`unread`], [`unacknowledged`] and [`unsent`] for how many
+//! bytes of data wait in them.
+
+#![cfg(target_os = "linux")]
+#![warn(missing_docs)]
+
+mod kernel;
+
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+pub use kernel::{
+    Memory, memory, receive_space, set_receive_low_water, unacknowledged, unread, unsent,
+};
+
+/// What there is, or what stands in the way of it: the lab, or a socket.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How long anything may take that an experiment waits for.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Waits until something is so, up to a [deadline](DEADLINE).
+///
+/// # Errors
+///
+/// When it is not so by then, or cannot be found out.
+pub fn wait_until(what: &str, mut it_is_so: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+    let at_latest = Instant::now() + DEADLINE;
+    while !it_is_so()? {
+        if Instant::now() >= at_latest {
+            let late = format!("waited {DEADLINE:?} in vain until {what}");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, late));
+        }
+        thread::sleep(Duration::from_micros(200));
+    }
+    Ok(())
+}
+
+/// Lets no call on a connection wait for longer than the [deadline](DEADLINE).
+///
+/// # Errors
+///
+/// When it is no connection any more.
+pub fn set_deadline(connection: &TcpStream) -> io::Result<()> {
+    connection.set_read_timeout(Some(DEADLINE))?;
+    connection.set_write_timeout(Some(DEADLINE))
+}
+
+/// Whether poll(2) says at once that the socket is readable.
+///
+/// # Errors
+///
+/// When the kernel has no memory for the question.
+pub fn is_readable(socket: &impl AsFd) -> io::Result<bool> {
+    is_ready(socket, PollFlags::POLLIN, PollTimeout::ZERO)
+}
+
+/// Whether poll(2) says within this time that the socket is writable.
+///
+/// # Errors
+///
+/// When the kernel has no memory for the question.
+pub fn is_writable(socket: &impl AsFd, within: PollTimeout) -> io::Result<bool> {
+    is_ready(socket, PollFlags::POLLOUT, within)
+}
+
+fn is_ready(socket: &impl AsFd, event: PollFlags, within: PollTimeout) -> io::Result<bool> {
+    let mut question = [PollFd::new(socket.as_fd(), event)];
+    Ok(poll(&mut question, within)? == 1)
+}
+
+/// `1234567` as `1,234,567`.
+#[must_use]
+pub fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The median; NaN of no values.
+#[must_use]
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The mean; NaN of no values.
+#[must_use]
+pub fn mean(values: impl IntoIterator<Item = f64>) -> f64 {
+    let (mut sum, mut count) = (0.0, 0);
+    for value in values {
+        sum += value;
+        count += 1;
+    }
+    sum / f64::from(count)
+}
+
+/// A time in milliseconds, as records have it.
+#[must_use]
+pub fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// A time of a plot, to the microsecond.
+#[must_use]
+pub fn plotted_ms(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e3
+}
