@@ -340,13 +340,18 @@ fn mark<'a>(line: &'a str, kind: &str) -> Option<&'a str> {
     line[at + kind.len()..].split_whitespace().next()
 }
 
-/// The functions of a file that are marked `#[test]` or `#[tokio::test]`.
+/// The functions of a file that are marked `#[test]` or `#[tokio::test]`; and those marked
+/// `#[doc(alias = "test")]`, of which other packages make tests of theirs: what several listings must
+/// do stands in one place, and each of them is tested for it.
 fn tests_in(text: &str, file: &str) -> Vec<TestPlace> {
     let mut tests = Vec::new();
     let (mut marked, mut ignored) = (false, false);
     for (i, line) in text.lines().enumerate() {
         let line = line.trim();
-        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+        if ["#[test]", "#[tokio::test", "#[doc(alias = \"test\")]"]
+            .iter()
+            .any(|mark| line.starts_with(mark))
+        {
             marked = true;
         } else if line.starts_with("#[ignore") {
             ignored = true;
@@ -448,6 +453,14 @@ fn main() {
         let found = tests_in(text, "tests/proofs.rs");
         let found: Vec<_> = found.iter().map(|t| (t.name.as_str(), t.line)).collect();
         assert_eq!(found, [("a_claim", 4), ("another", 7)]);
+    }
+
+    #[test]
+    fn what_other_packages_make_tests_of_is_found_by_its_alias() {
+        let text = "/// Says.\n#[doc(alias = \"test\")]\npub fn a_claim(subject: &Subject) {}\npub fn helper() {}\n";
+        let found = tests_in(text, "src/behaviour.rs");
+        let found: Vec<_> = found.iter().map(|t| (t.name.as_str(), t.line)).collect();
+        assert_eq!(found, [("a_claim", 3)]);
     }
 
     #[test]

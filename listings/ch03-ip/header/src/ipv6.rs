@@ -223,7 +223,7 @@ impl Header {
     #[inline]
     pub fn emit<'p>(&self, packet: &'p mut [u8]) -> Result<&'p mut [u8], Error> {
         let available = packet.len();
-        let Some((fixed, payload)) = packet.split_first_chunk_mut::<HEADER_LEN>() else {
+        let Some((front, payload)) = packet.split_first_chunk_mut::<HEADER_LEN>() else {
             return Err(Field::first_truncated(&ALL, available));
         };
         let Ok(payload_len) = u16::try_from(payload.len()) else {
@@ -232,12 +232,15 @@ impl Header {
 
         let traffic_class = u32::from(traffic_class_byte(self.dscp, self.ecn));
         let first = 6 << 28 | traffic_class << 20 | self.flow_label.get();
+        // Made beside the packet, in registers, and stored in a few large pieces.
+        let fixed = &mut [0; HEADER_LEN];
         put(fixed, VERSION, first.to_be_bytes());
         put(fixed, PAYLOAD_LEN, payload_len.to_be_bytes());
         fixed[NEXT_HEADER.offset()] = self.next_header.0;
         fixed[HOP_LIMIT.offset()] = self.hop_limit;
         put(fixed, SOURCE, self.source.octets());
         put(fixed, DESTINATION, self.destination.octets());
+        *front = *fixed;
         Ok(payload)
     }
 }

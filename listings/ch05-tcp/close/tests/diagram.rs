@@ -38,23 +38,53 @@ fn between_two_states_there_is_one_arrow_at_most() {
     assert_eq!(transition(State::Established, State::TimeWait), None);
 }
 
-#[test]
-fn closing_takes_a_fin_in_each_direction() {
-    // Whoever goes from ESTABLISHED to the end has sent a FIN and received one, whatever the way.
-    fn ways(from: State, sent: bool, received: bool, ends: &mut Vec<(bool, bool)>) {
+/// A way from ESTABLISHED to the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Way {
+    sent_fin: bool,
+    received_fin: bool,
+    sent_first: bool,
+    in_time_wait: bool,
+}
+
+impl Way {
+    fn all(self, from: State, ways: &mut Vec<Self>) {
         for arrow in TRANSITIONS.iter().filter(|arrow| arrow.from == from) {
-            let sent = sent || arrow.action.contains("snd FIN");
-            let received = received || arrow.event.starts_with("rcv FIN");
+            let sends = arrow.action.contains("snd FIN");
+            let way = Self {
+                sent_fin: self.sent_fin || sends,
+                received_fin: self.received_fin || arrow.event.starts_with("rcv FIN"),
+                sent_first: self.sent_first || sends && !self.received_fin,
+                in_time_wait: self.in_time_wait || arrow.to == State::TimeWait,
+            };
             if arrow.to == State::Closed {
-                ends.push((sent, received));
+                ways.push(way);
             } else {
-                ways(arrow.to, sent, received, ends);
+                way.all(arrow.to, ways);
             }
         }
     }
-    let mut ends = Vec::new();
-    ways(State::Established, false, false, &mut ends);
-    assert_eq!(ends, [(true, true); 4]);
+
+    fn to_the_end() -> Vec<Self> {
+        let mut ways = Vec::new();
+        Self::default().all(State::Established, &mut ways);
+        assert_eq!(ways.len(), 4);
+        ways
+    }
+}
+
+#[test]
+fn closing_takes_a_fin_in_each_direction() {
+    for way in Way::to_the_end() {
+        assert!(way.sent_fin && way.received_fin, "{way:?}");
+    }
+}
+
+#[test]
+fn who_sends_a_fin_before_it_has_one_passes_through_time_wait_and_nobody_else_does() {
+    for way in Way::to_the_end() {
+        assert_eq!(way.in_time_wait, way.sent_first, "{way:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use http1::Asked;
@@ -75,17 +76,26 @@ fn repetition(text: &str) -> Option<(usize, u8, &str)> {
     ))
 }
 
+/// By peer and name, why it judges otherwise.
+type Why = BTreeMap<String, BTreeMap<String, String>>;
+
 fn cases(name: &str) -> Vec<Case> {
+    corpus(name).0
+}
+
+fn corpus(name: &str) -> (Vec<Case>, Why) {
     #[derive(Deserialize)]
     struct File {
+        why: Why,
         case: Vec<Case>,
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/corpus")
         .join(name);
     let text = std::fs::read_to_string(&path).expect("the corpus");
-    let File { case } = toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-    case
+    let File { why, case } =
+        toml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    (case, why)
 }
 
 fn ours_of_request(case: &Case) -> Heard {
@@ -134,19 +144,21 @@ fn every_response_of_the_corpus_gets_its_verdict() {
 
 #[test]
 fn the_verdict_is_the_same_when_bytes_come_one_by_one_or_in_two_pieces() {
+    /// Longer ones are cut near their ends only.
+    const SHORT: usize = 300;
+    let cuts = |len: usize| (0..len).filter(move |cut| len < SHORT || *cut < 20 || len - cut < 20);
     for case in cases("requests.toml") {
         let bytes = case.bytes();
         support::requests_hold(&bytes, 0..bytes.len());
-        // Every cut of a short one; of a long one those near its ends.
-        let cuts = (0..bytes.len()).filter(|cut| *cut < 200 || bytes.len() - cut < 200);
-        for cut in cuts {
+        for cut in cuts(bytes.len()) {
             support::requests_hold(&bytes, [cut]);
         }
     }
     for case in cases("responses.toml") {
-        let bytes = case.bytes();
-        for cut in 0..bytes.len() {
-            support::responses_hold(&bytes, [cut], &[case.asked()]);
+        let (bytes, asked) = (case.bytes(), [case.asked()]);
+        support::responses_hold(&bytes, 0..bytes.len(), &asked);
+        for cut in cuts(bytes.len()) {
+            support::responses_hold(&bytes, [cut], &asked);
         }
     }
 }
@@ -172,19 +184,26 @@ fn every_kind_of_error_has_a_case() {
 /// Where a peer judges otherwise, the corpus says why; where it does not, it says nothing.
 fn differences(
     peer: &str,
-    cases: &[Case],
-    why: fn(&Case) -> &Option<String>,
+    (cases, why): &(Vec<Case>, Why),
     differ: impl Fn(usize, &Case) -> Option<String>,
 ) {
+    let whys = &why[peer];
+    let of = |case: &Case| match peer {
+        "h11" => case.h11.clone(),
+        _ => case.httparse.clone(),
+    };
     let wrong = cases.iter().enumerate().filter_map(|(number, case)| {
         let name = &case.name;
-        match (differ(number, case), why(case)) {
+        match (differ(number, case), of(case)) {
             (Some(how), None) => Some(format!("{name}: ours {}, {peer} {how}", case.verdict)),
-            (None, Some(why)) => Some(format!("{name}: no difference, though {peer}: {why}")),
+            (None, Some(_)) => Some(format!("{name}: no difference to {peer}")),
+            (_, Some(why)) if !whys.contains_key(&why) => Some(format!("{name}: why {why}?")),
             _ => None,
         }
     });
     none(&wrong.collect::<Vec<_>>());
+    let used = |why: &String| cases.iter().any(|case| of(case).as_ref() == Some(why));
+    assert!(whys.keys().all(used), "a reason that no case has");
 }
 
 #[test]
@@ -199,38 +218,28 @@ fn httparse_differs_only_where_the_corpus_says_why() {
         (!same).then(|| theirs.to_owned())
     };
     let first = |heard: &Heard| heard.messages.first().map_or(0, |first| first.fields.len());
-    differences(
-        "httparse",
-        &cases("requests.toml"),
-        |case| &case.httparse,
-        |_, case| {
-            let (bytes, mut slots) = (case.bytes(), [httparse::EMPTY_HEADER; http1::MAX_FIELDS]);
-            let mut request = httparse::Request::new(&mut slots);
-            let theirs = verdict(request.parse(&bytes));
-            differ(
-                case,
-                theirs,
-                first(&ours_of_request(case)),
-                request.headers.len(),
-            )
-        },
-    );
-    differences(
-        "httparse",
-        &cases("responses.toml"),
-        |case| &case.httparse,
-        |_, case| {
-            let (bytes, mut slots) = (case.bytes(), [httparse::EMPTY_HEADER; http1::MAX_FIELDS]);
-            let mut response = httparse::Response::new(&mut slots);
-            let theirs = verdict(response.parse(&bytes));
-            differ(
-                case,
-                theirs,
-                first(&ours_of_response(case)),
-                response.headers.len(),
-            )
-        },
-    );
+    differences("httparse", &corpus("requests.toml"), |_, case| {
+        let (bytes, mut slots) = (case.bytes(), [httparse::EMPTY_HEADER; http1::MAX_FIELDS]);
+        let mut request = httparse::Request::new(&mut slots);
+        let theirs = verdict(request.parse(&bytes));
+        differ(
+            case,
+            theirs,
+            first(&ours_of_request(case)),
+            request.headers.len(),
+        )
+    });
+    differences("httparse", &corpus("responses.toml"), |_, case| {
+        let (bytes, mut slots) = (case.bytes(), [httparse::EMPTY_HEADER; http1::MAX_FIELDS]);
+        let mut response = httparse::Response::new(&mut slots);
+        let theirs = verdict(response.parse(&bytes));
+        differ(
+            case,
+            theirs,
+            first(&ours_of_response(case)),
+            response.headers.len(),
+        )
+    });
 }
 
 /// What `h11_verdicts.py` is asked, and what it answers.
@@ -341,14 +350,11 @@ fn h11_differs_only_where_the_corpus_says_why() {
         ),
         ("responses.toml", "client", ours_of_response),
     ] {
-        let cases = cases(file);
-        let theirs = ask(&python, role, &cases);
-        assert_eq!(theirs.len(), cases.len());
-        differences(
-            "h11",
-            &cases,
-            |case| &case.h11,
-            |number, case| differ_from_h11(&ours(case), &theirs[number]),
-        );
+        let corpus = corpus(file);
+        let theirs = ask(&python, role, &corpus.0);
+        assert_eq!(theirs.len(), corpus.0.len());
+        differences("h11", &corpus, |number, case| {
+            differ_from_h11(&ours(case), &theirs[number])
+        });
     }
 }

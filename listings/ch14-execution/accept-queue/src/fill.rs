@@ -36,8 +36,8 @@ pub fn nobody_accepts() -> Result<Table, Error> {
         Column::words("`somaxconn`"),
         Column::number("`Recv-Q`", ""),
         Column::number("`Send-Q`", ""),
-        Column::number("clients connected", ""),
-        Column::number("clients that wait", ""),
+        Column::number("connected", ""),
+        Column::number("waiting", ""),
         Column::number("`ListenOverflows`", ""),
         Column::number("`ListenDrops`", ""),
     ]);

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use exec_syn_queue::diag::{Diag, Socket, State};
 use exec_syn_queue::wait_until;
-use lab::{Capture, Crossing, Link, Report, Tcp, Verdict, tcp_info};
+use lab::{Capture, Link, Report, Tcp, Verdict, tcp_info};
 use nix::errno::Errno;
-use record::{Column, Event, Sequence, Table, What};
+use record::{Column, Sequence, Table, What};
 
 use crate::stage::{Client, Error, Settings, Stage};
 
@@ -92,7 +92,9 @@ pub fn meeting(abort: u8, cookies: u8) -> Result<Option<Meeting>, Error> {
     armed.store(true, Ordering::Relaxed);
     let late = connected(&stage)?; // its SYN is answered, and its ACK is held back
     let client = state(&stage.client.run(Diag::open)?, late.local_addr()?)?;
-    let faster = connected(&stage)?; // takes the last place
+    let Client::Connected(faster) = stage.connect()? else {
+        return Ok(None); // came too late to take the last place
+    };
     wait_until("the ACK has come, too", || {
         Ok(stage.queue()?.length == 2 && stage.counter("ListenDrops") > 0)
     })?;
@@ -124,7 +126,7 @@ fn try_once(abort: u8) -> Result<Option<(Overlap, Report)>, Error> {
     // ANCHOR: ending
     let (mut resent, mut accepted, mut open) = (0, None, Vec::new());
     let ending = if abort == 0 {
-        let overflows = |count| wait_until("it is dropped", || Ok(stage.overflows() == count));
+        let overflows = |count| wait_until("it is dropped", || Ok(stage.overflows() >= count));
         wait_until("the SYN ACK is sent again", || {
             let entry = state(&stage.diag, late.local_addr()?)?;
             resent = entry.map_or(0, |entry| entry.retransmits);
@@ -180,31 +182,16 @@ fn connected(stage: &Stage) -> Result<TcpStream, Error> {
     }
 }
 
-/// The packets of the two connections that overlap, each with a lifeline of its own. `accepted`
+/// The packets of the late client's connection, and when the other's has filled the queue. `accepted`
 /// is when there was room again, counted from when the late client wrote.
-fn sequence(capture: &Capture, ports: [u16; 2], accepted: Option<Duration>) -> Sequence {
-    let [late_port, _] = ports;
-    let own: Vec<(&Crossing, Tcp, Event)> = capture
-        .crossings()
-        .iter()
-        .zip(capture.sequence().events)
-        .filter_map(|(crossing, event)| Some((crossing, crossing.tcp()?, event)))
-        .filter(|(_, tcp, _)| ports.iter().any(|port| is_of(tcp, *port)))
-        .collect();
-    let start = own.first().map_or(0, |(.., event)| event.at_us);
-
+fn sequence(capture: &Capture, [late, faster]: [u16; 2], accepted: Option<Duration>) -> Sequence {
     let mut sequence = Sequence::new();
-    let late = sequence.host("late client", None);
+    let client = sequence.host("client", None);
     let server = sequence.host("server", None);
-    let faster = sequence.host("faster client", None);
+    let (mut start, mut room) = (None, None);
+    // What happens at the same time is told in the order of these numbers.
     let mut states = Vec::new();
-    let mut room = u64::MAX;
-    for (crossing, tcp, mut event) in own {
-        let from_server = capture.name(crossing.from) == "server";
-        let is_late = is_of(&tcp, late_port);
-        let peer = if is_late { late } else { faster };
-        event.at_us -= start;
-        let sent = event.at_us;
+    for (crossing, mut event) in capture.crossings().iter().zip(capture.sequence().events) {
         let What::Message {
             from,
             to,
@@ -214,43 +201,48 @@ fn sequence(capture: &Capture, ports: [u16; 2], accepted: Option<Duration>) -> S
         else {
             continue;
         };
-        (*from, *to) = if from_server {
-            (server, peer)
-        } else {
-            (peer, server)
+        let (Some(tcp), Some(arrived)) = (crossing.tcp(), *arrived_us) else {
+            continue;
         };
-        *arrived_us = arrived_us.map(|arrived| arrived - start);
-        let Some(arrived) = *arrived_us else { continue };
-        sequence.events.push(event);
-
-        if let Some(after) = accepted
-            && tcp.length > 0
-            && room == u64::MAX
-        {
-            room = sent + after.as_micros() as u64;
-        }
         let ack = tcp.flags == Tcp::ACK && tcp.length == 0;
-        match (from_server, is_late) {
-            (true, _) if tcp.flags == Tcp::SYN | Tcp::ACK => {
-                states.push((arrived, peer, "`ESTABLISHED`"));
-            }
-            (false, false) if ack => states.push((arrived, server, "accept queue full")),
-            (false, true) if ack && accepted.is_some() && arrived < room => {
-                states.push((arrived, server, "`ACK` dropped"));
-            }
-            (false, true) if arrived >= room => states.push((arrived, server, "`ESTABLISHED`")),
-            _ => {}
+        if ack && tcp.source_port == faster {
+            let start = start.unwrap_or_default();
+            states.push((arrived - start, 0, server, "accept queue full"));
+        }
+        if !is_of(&tcp, late) {
+            continue;
+        }
+        let start = *start.get_or_insert(event.at_us);
+        event.at_us -= start;
+        let arrived = arrived - start;
+        *arrived_us = Some(arrived);
+        let from_client = tcp.source_port == late;
+        (*from, *to) = if from_client {
+            (client, server)
+        } else {
+            (server, client)
+        };
+        if tcp.length > 0 && room.is_none() {
+            room = accepted.map(|after| event.at_us + after.as_micros() as u64);
+        }
+        sequence.events.push(event);
+        if tcp.has(Tcp::SYN | Tcp::ACK) {
+            states.push((arrived, 1, client, "`ESTABLISHED`"));
+        } else if tcp.has(Tcp::RST) {
+            states.push((arrived, 1, client, "`ECONNRESET`"));
+        } else if room.is_some_and(|room| arrived >= room) {
+            states.push((arrived, 1, server, "`ESTABLISHED`"));
+        } else if ack && accepted.is_some() {
+            states.push((arrived, 1, server, "`ACK` dropped"));
         }
     }
-    if accepted.is_some() {
-        states.push((room, server, "`accept()`"));
-    }
-    // Of two at the same time, the one that fills the queue came first; and each only once.
-    states.sort_by_key(|&(at, host, label)| (at, host, label.starts_with('`')));
+    states.extend(room.map(|at| (at, 1, server, "`accept()`")));
+    states.sort_unstable();
     let mut told = HashSet::new();
-    states.retain(|&(_, host, label)| told.insert((host, label)));
-    for (at, host, label) in states {
-        sequence.state(at, host, label, None);
+    for (at, _, host, label) in states {
+        if told.insert((host, label)) {
+            sequence.state(at, host, label, None); // the first time only
+        }
     }
     sequence.events.sort_by_key(|event| event.at_us);
     sequence

@@ -1,13 +1,8 @@
 //! What every server of this chapter must do, whatever its execution model.
 //!
-//! A server's `tests/behaviour.rs` has one line, which becomes one test for each behaviour:
-//!
-//! ```ignore
-//! exec_behaviour::suite!(exec_behaviour::Kind::Together);
-//! ```
-//!
-//! Each test starts the server's binary as a reader does, and talks to it over loopback. `tests/peers.rs`
-//! has such a line as well, [`peers!`]: there `curl`, `wrk`, `h2load` and `strace` do the talking.
+//! In a server's `tests/behaviour.rs`, [`suite!`] makes one test of each behaviour. It starts the server's
+//! binary as a reader does, and talks to it over loopback. In `tests/peers.rs`, [`peers!`] lets `curl`,
+//! `wrk`, `h2load` and `strace` do the talking.
 
 #![forbid(unsafe_code)]
 #![cfg(target_os = "linux")]
@@ -18,7 +13,7 @@ mod server;
 
 use testkit::Program;
 
-pub use server::Server;
+pub use server::{Server, eventually, until_read};
 
 /// What a server's execution model allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,11 +71,12 @@ macro_rules! subject {
 #[doc(hidden)]
 pub use testkit::listing;
 
-/// One test for each behaviour, against the server whose package the calling test belongs to.
+/// Hands the names of all behaviours to another macro, behind its own arguments.
+#[doc(hidden)]
 #[macro_export]
-macro_rules! suite {
-    ($kind:expr) => {
-        $crate::tests! { $kind; behaviour;
+macro_rules! all_behaviours {
+    ($macro:ident, $($arguments:tt)*) => {
+        $crate::$macro! { $($arguments)*
             a_connection_serves_many_requests
             a_connection_closes_when_the_client_or_its_version_says_so
             a_thousand_pipelined_requests_are_answered_in_order
@@ -104,6 +100,28 @@ macro_rules! suite {
     };
 }
 
+/// The names of all behaviours.
+pub const BEHAVIOURS: &[&str] = all_behaviours!(names,);
+
+/// One test for each behaviour, against the server whose package the calling test belongs to.
+///
+/// They may be named one by one, so that a page can refer to them; then one more test sees to it that
+/// none is missing.
+#[macro_export]
+macro_rules! suite {
+    ($kind:expr) => {
+        $crate::all_behaviours! { tests, $kind; behaviour; }
+    };
+    ($kind:expr; $(#[test] fn $name:ident;)*) => {
+        $crate::tests! { $kind; behaviour; $($name)* }
+
+        #[test]
+        fn no_behaviour_is_left_out() {
+            assert_eq!([$(stringify!($name)),*], *$crate::BEHAVIOURS);
+        }
+    };
+}
+
 /// One test for each program that is to drive the server.
 #[macro_export]
 macro_rules! peers {
@@ -115,6 +133,12 @@ macro_rules! peers {
             strace_counts_the_system_calls_that_the_server_counts
         }
     };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! names {
+    ($($name:ident)*) => { &[$(stringify!($name)),*] };
 }
 
 #[doc(hidden)]

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use exec_service::{
     ACCEPT_PAUSE, Listeners, Model, Output, Service, Session, Setup, Shutdown, Stats, Step,
-    Syscall, Workers, is_exhausted, is_passing, stop_accepting, stop_listening,
+    Syscall, Workers, is_exhausted, is_passing, stop_accepting,
 };
 use nix::errno::Errno;
 use nix::libc::{MSG_DONTWAIT, MSG_NOSIGNAL};
@@ -19,6 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use socket2::SockRef;
 
+// ANCHOR: serve
 /// How this server executes the service.
 pub const MODEL: Model = Model {
     name: env!("CARGO_PKG_NAME"),
@@ -27,9 +28,6 @@ pub const MODEL: Model = Model {
     listeners: Listeners::Shared,
     serve,
 };
-
-/// How much is read at once, in bytes: a request with its fields, or many short ones.
-const READ_LEN: usize = 16 * 1024;
 
 /// Serves until it is told to end.
 ///
@@ -40,6 +38,10 @@ pub fn serve(setup: &Setup) -> io::Result<()> {
     setup.ready();
     Worker::new(setup, &setup.shutdown, 0, || {})?.work()
 }
+// ANCHOR_END: serve
+
+/// How much is read at once, in bytes: a request with its fields, or many short ones.
+const READ_LEN: usize = 16 * 1024;
 
 // ANCHOR: worker
 /// What a worker has, which serves one connection at a time.
@@ -119,7 +121,7 @@ impl<'a> Worker<'a> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let last_call = self.drain.as_ref().map(|drain| drain.last_call);
                     if last_call.is_some_and(|last_call| Instant::now() >= last_call) {
-                        break;
+                        return Ok(());
                     }
                     self.wait_at_the_door(last_call)?;
                 }
@@ -131,7 +133,6 @@ impl<'a> Worker<'a> {
                 Err(error) => return Err(error),
             }
         }
-        stop_listening(listener);
         Ok(())
     }
     // ANCHOR_END: work

@@ -80,7 +80,7 @@ impl Connection {
     pub fn told(&mut self, events: EpollFlags) -> bool {
         self.readable |= events.contains(EpollFlags::EPOLLIN);
         self.writable |= events.contains(EpollFlags::EPOLLOUT);
-        self.read_on |= events.intersects(EpollFlags::EPOLLRDHUP);
+        self.read_on |= events.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI);
         // Reset, or ended in both directions.
         !events.intersects(EpollFlags::EPOLLERR | EpollFlags::EPOLLHUP)
     }

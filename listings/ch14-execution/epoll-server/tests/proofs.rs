@@ -1,9 +1,8 @@
 //! What the page says of the epoll server: of its run, and of a server under observation.
 #![cfg(target_os = "linux")]
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _};
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -116,6 +115,58 @@ fn a_hundred_idle_connections_cost_nothing() {
 }
 
 #[test]
+fn an_idle_connection_costs_a_few_hundred_bytes() {
+    const CROWD: usize = 2_000;
+    let server = server();
+    // The first ones make it fetch what it has for all.
+    drop(crowd(&server, 100));
+    let before = server.memory();
+    let crowd = crowd(&server, CROWD);
+    let each = server.memory().saturating_sub(before) / CROWD;
+    assert!(each < 600, "{each} bytes");
+    drop(crowd);
+}
+
+#[test]
+fn without_descriptors_newcomers_wait_and_the_worker_sleeps() {
+    const DESCRIPTORS: usize = 40;
+    const CLIENTS: usize = 60;
+    const WATCHED: Duration = Duration::from_millis(500);
+    let subject = exec_behaviour::subject!(Kind::Together {
+        idle_connection: None
+    });
+    let server = Server::start_with_descriptors(&subject, DESCRIPTORS, &["--workers", "1"]);
+    let mut first = server.client();
+    assert_eq!(first.get("/").unwrap().status, 200);
+    let mut crowd: Vec<Client> = (0..CLIENTS).map(|_| server.client()).collect();
+    for client in &mut crowd {
+        client.send(get("/")).unwrap();
+    }
+    let mut stats =
+        || -> Value { serde_json::from_slice(&first.get("/stats").unwrap().body).unwrap() };
+    // It is full when nobody comes in any more: the last who did, did so a pause ago.
+    let at_latest = Instant::now() + DEADLINE;
+    let (mut before, mut since) = (stats(), Instant::now());
+    while since.elapsed() < WATCHED {
+        assert!(Instant::now() < at_latest, "it never fills up");
+        thread::sleep(WATCHED / 10);
+        let now = stats();
+        if now["connections"] != before["connections"] {
+            (before, since) = (now, Instant::now());
+        }
+    }
+    let open = before["connections"]["open"].as_u64().unwrap();
+    assert!((10..DESCRIPTORS as u64).contains(&open), "{before}");
+    // The test's own questions, and one attempt in each pause.
+    let waits = calls(&stats(), "epoll_wait") - calls(&before, "epoll_wait");
+    assert!(waits <= 40, "{waits} waits in {WATCHED:?}");
+    // The queue is first come, first served: whenever one leaves, the next comes in.
+    for mut client in crowd {
+        assert_eq!(client.answer().unwrap().status, 200);
+    }
+}
+
+#[test]
 fn a_connection_is_registered_once_however_often_its_writes_block() {
     let server = server();
     let mut client = server.client();
@@ -184,36 +235,37 @@ fn urgent_data_in_the_middle_of_a_request_holds_nothing_up() {
 }
 
 #[test]
-fn a_client_whose_requests_never_end_is_not_the_only_one_that_is_served() {
+fn a_long_pipeline_is_interrupted_for_the_others() {
+    const PIPELINE: usize = 400;
     let server = server();
-    let flood = get("/").repeat(2_000);
-    let done = AtomicBool::new(false);
-    let client = server.client();
-    let stream = client.stream();
-    thread::scope(|scope| {
-        // One thread asks without end, another throws the answers away.
-        scope.spawn(|| {
-            let mut sends = stream;
-            while !done.load(Ordering::Relaxed) {
-                if sends.write_all(flood.as_bytes()).is_err() {
-                    break;
-                }
-            }
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        });
-        scope.spawn(|| {
-            let mut reads = stream;
-            let mut buffer = vec![0; 1 << 20];
-            while !matches!(reads.read(&mut buffer), Ok(0) | Err(_)) {}
-        });
-        let mut other = server.client();
-        let start = Instant::now();
-        for _ in 0..100 {
-            assert_eq!(other.get("/").unwrap().status, 200);
-        }
-        done.store(true, Ordering::Relaxed);
-        assert!(start.elapsed() < DEADLINE, "{:?}", start.elapsed());
+    let mut pipeline = server.client();
+    let mut other = server.client();
+    for client in [&mut pipeline, &mut other] {
+        assert_eq!(client.get("/").unwrap().status, 200);
+    }
+    // The pipeline is there first, and its answers are megabytes.
+    kill(server.process(), Signal::SIGSTOP).unwrap();
+    pipeline.send(get("/bytes/16000").repeat(PIPELINE)).unwrap();
+    other.send(get("/stats")).unwrap();
+    let pipeline = thread::spawn(move || {
+        (0..PIPELINE).all(|_| {
+            pipeline
+                .answer()
+                .is_ok_and(|answer| answer.body.len() == 16_000)
+        })
     });
+    kill(server.process(), Signal::SIGCONT).unwrap();
+    let stats: Value = serde_json::from_slice(&other.answer().unwrap().body).unwrap();
+    // What four reads and writes can answer.
+    let answered = stats["requests"].as_u64().unwrap();
+    assert!(
+        answered < 50,
+        "{answered} requests were answered before the other's"
+    );
+    assert!(
+        pipeline.join().unwrap(),
+        "an answer of the pipeline is missing"
+    );
 }
 
 #[test]
@@ -227,7 +279,7 @@ fn each_worker_has_connections() {
     // The kernel assigns connections by a hash of their addresses and ports.
     while workers.len() < 2 {
         assert!(Instant::now() < at_latest, "one worker has all connections");
-        workers.insert(server.stats()["worker"].as_u64().unwrap());
+        workers.insert(server.stats()["this"]["worker"].as_u64().unwrap());
     }
 }
 

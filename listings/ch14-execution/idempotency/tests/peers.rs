@@ -5,9 +5,12 @@ mod cluster;
 mod suite;
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +20,7 @@ use exec_idempotency::worker::Options;
 use postgres::error::SqlState;
 use postgres::{Client, IsolationLevel, NoTls};
 use suite::{Database, World};
+use tempfile::TempDir;
 use testkit::peer;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exec-idempotency");
@@ -429,4 +433,126 @@ fn the_key_is_on_the_disk_before_the_bank_is_asked_and_the_answer_before_the_cli
     for (to, unsynced) in told.iter().filter(|(to, _)| *to != "log") {
         assert_eq!(*unsynced, 0, "the {to} is told what is not on the disk");
     }
+}
+
+/// A server that reads requests and closes the connection, as one does that crashes, and one that
+/// answers; and what they read, the method and by which of them.
+fn upstreams() -> ([SocketAddr; 2], mpsc::Receiver<(&'static str, String)>) {
+    let (reads, read) = mpsc::channel();
+    let addresses = ["crashes", "answers"].map(|name| {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let reads = reads.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                let request = lines.next().unwrap_or_default();
+                let method = request.split(' ').next().unwrap_or_default().to_owned();
+                // To the end of the header section; none of the requests has content.
+                let _ = lines.find(|line| line.is_empty());
+                if reads.send((name, method)).is_err() {
+                    return;
+                }
+                if name == "answers" {
+                    let _ = (&stream).write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
+                }
+            }
+        });
+        address
+    });
+    (addresses, read)
+}
+
+/// nginx in front of both. Dropping it kills it.
+struct Nginx {
+    process: Child,
+    folder: TempDir,
+}
+
+impl Nginx {
+    fn start(nginx: &Path, [crashes, answers]: [SocketAddr; 2], option: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let here = folder.path().display();
+        // It takes no port of the kernel's choice, and so listens at a path.
+        let config = format!(
+            "daemon off; master_process off; worker_processes 1;
+            pid {here}/pid; error_log {here}/error.log;
+            events {{ worker_connections 16; }}
+            http {{
+                access_log off;
+                client_body_temp_path {here}/1; proxy_temp_path {here}/2; fastcgi_temp_path {here}/3;
+                uwsgi_temp_path {here}/4; scgi_temp_path {here}/5;
+                upstream service {{ server {crashes} max_fails=0; server {answers} backup; }}
+                server {{
+                    listen unix:{here}/socket;
+                    location / {{ proxy_pass http://service; {option} }}
+                }}
+            }}"
+        );
+        std::fs::write(folder.path().join("nginx.conf"), config).unwrap();
+        let process = Command::new(nginx)
+            .arg("-p")
+            .arg(folder.path())
+            .args(["-c", "nginx.conf", "-e", "error.log"])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self { process, folder }
+    }
+
+    /// The status of the answer to a request without content.
+    fn request(&self, method: &str, field: &str) -> u16 {
+        let until = Instant::now() + Duration::from_secs(30);
+        let mut stream = loop {
+            match UnixStream::connect(self.folder.path().join("socket")) {
+                Ok(stream) => break stream,
+                Err(error) => assert!(Instant::now() < until, "nginx does not listen: {error}"),
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let request = format!("{method} / HTTP/1.0\r\nHost: shop\r\n{field}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
+        status.unwrap_or_else(|| panic!("{answer:?} is no answer"))
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.process.kill(); // it may have ended
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn nginx_repeats_a_get_a_put_and_a_delete_for_a_crashed_server_and_no_post() {
+    let Some(nginx) = peer("nginx") else { return };
+    let (addresses, read) = upstreams();
+    let nginx = Nginx::start(&nginx, addresses, "");
+    for method in ["GET", "PUT", "DELETE"] {
+        assert_eq!(nginx.request(method, ""), 200, "{method}");
+        let seen: Vec<_> = read.try_iter().collect();
+        let by = |name| (name, method.to_owned());
+        assert_eq!(seen, [by("crashes"), by("answers")]);
+    }
+    // A key makes no difference to it.
+    for field in ["", "Idempotency-Key: \"8e03978e\"\r\n"] {
+        assert_eq!(nginx.request("POST", field), 502);
+        let seen: Vec<_> = read.try_iter().collect();
+        assert_eq!(seen, [("crashes", "POST".to_owned())]);
+    }
+}
+
+#[test]
+fn nginx_repeats_a_post_if_it_is_told_to() {
+    let Some(nginx) = peer("nginx") else { return };
+    let (addresses, read) = upstreams();
+    let option = "proxy_next_upstream error timeout non_idempotent;";
+    let nginx = Nginx::start(&nginx, addresses, option);
+    assert_eq!(nginx.request("POST", ""), 200);
+    let seen: Vec<_> = read.try_iter().collect();
+    let by = |name| (name, "POST".to_owned());
+    assert_eq!(seen, [by("crashes"), by("answers")], "both may have paid");
 }

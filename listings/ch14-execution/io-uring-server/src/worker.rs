@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use exec_epoll_server::slab::{Slab, Token};
 use exec_epoll_server::timers::Timers;
-use exec_service::{ACCEPT_PAUSE, BACKLOG, Output, Service, Session, Setup, Step, Syscall, stop_accepting};
+use exec_service::{
+    ACCEPT_PAUSE, BACKLOG, Output, Service, Session, Setup, Step, Syscall, stop_accepting,
+};
 use io_uring::types::Fixed;
 
 use crate::ring::{Completion, Ring};
@@ -183,7 +185,8 @@ impl<'a> Worker<'a> {
         }
         if completion.more() {
             if !self.has_room_for_all() {
-                self.ring.cancel(Operation::Accept.of_nobody(), Operation::Cancel.of_nobody());
+                self.ring
+                    .cancel(Operation::Accept.of_nobody(), Operation::Cancel.of_nobody());
             }
         } else if self.listener.is_some() {
             // One was all that was asked for; or the kernel has no memory or no file to give, which
@@ -203,12 +206,16 @@ impl<'a> Worker<'a> {
     /// Has connections accepted: all that come, or where places run short the next one; or none until
     /// one is closed, and they wait in the queue.
     fn accept(&mut self) {
-        let Some(listener) = self.listener else { return };
+        let Some(listener) = self.listener else {
+            return;
+        };
         self.accept_at = None;
         if self.has_room_for_all() {
-            self.ring.accept_all(listener.as_fd(), Operation::Accept.of_nobody());
+            self.ring
+                .accept_all(listener.as_fd(), Operation::Accept.of_nobody());
         } else if self.open < self.ring.descriptors() {
-            self.ring.accept(listener.as_fd(), Operation::Accept.of_nobody());
+            self.ring
+                .accept(listener.as_fd(), Operation::Accept.of_nobody());
         } else {
             self.accept_at = Some(self.now + ACCEPT_PAUSE);
         }
@@ -230,12 +237,18 @@ impl<'a> Worker<'a> {
         if operation != Operation::Receive || !completion.more() {
             connection.pending -= 1;
         }
-        let Connection { session, output, .. } = connection;
+        let Connection {
+            session, output, ..
+        } = connection;
         let (service, now) = (&mut self.service, self.now);
         let step = match operation {
             Operation::Receive => {
                 connection.receiving = completion.more();
-                let lent = if output.is_empty() { &mut self.output } else { output };
+                let lent = if output.is_empty() {
+                    &mut self.output
+                } else {
+                    output
+                };
                 let step = match self.ring.received(completion) {
                     _ if connection.closing => Step::Close,
                     Some(bytes) if !bytes.is_empty() => session.receive(service, bytes, now, lent),
@@ -281,7 +294,9 @@ impl<'a> Worker<'a> {
     // ANCHOR: go-on
     /// Hands in what a connection needs next.
     fn go_on(&mut self, token: Token, step: Step) {
-        let Some(connection) = self.connections.get_mut(token) else { return };
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
+        };
         if connection.closing {
             self.output = Output::default();
             return self.rest(token);
@@ -295,7 +310,8 @@ impl<'a> Worker<'a> {
             Step::Read if !connection.receiving => {
                 connection.receiving = true;
                 connection.pending += 1;
-                self.ring.receive(connection.socket, Operation::Receive.of(token));
+                self.ring
+                    .receive(connection.socket, Operation::Receive.of(token));
             }
             Step::Write if connection.sending == 0 => {
                 connection.session.blocked(&self.service, self.now);
@@ -304,17 +320,20 @@ impl<'a> Worker<'a> {
             // It sends faster than it takes answers, so what it sends stays with the kernel, whose
             // window then closes.
             Step::Write | Step::Wait if connection.receiving && !connection.session.is_idle() => {
-                self.ring.cancel(Operation::Receive.of(token), Operation::Cancel.of_nobody());
+                self.ring
+                    .cancel(Operation::Receive.of(token), Operation::Cancel.of_nobody());
             }
             Step::Linger => {
                 connection.pending += 1;
-                self.ring.shutdown(connection.socket, Operation::HalfClose.of(token));
+                self.ring
+                    .shutdown(connection.socket, Operation::HalfClose.of(token));
             }
             Step::Close => {
                 connection.closing = true;
                 connection.pending += 1;
                 let closed = Operation::Close.of(token);
-                self.ring.close(connection.socket, Operation::Cancel.of_nobody(), closed);
+                self.ring
+                    .close(connection.socket, Operation::Cancel.of_nobody(), closed);
             }
             Step::Read | Step::Write | Step::Wait => {}
         }
@@ -325,9 +344,12 @@ impl<'a> Worker<'a> {
     // ANCHOR: rest
     /// There is nothing to be handed in for this connection now.
     fn rest(&mut self, token: Token) {
-        let Some(connection) = self.connections.get_mut(token) else { return };
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
+        };
         if !connection.closing {
-            self.timers.ring_by(token.index, connection.session.deadline());
+            self.timers
+                .ring_by(token.index, connection.session.deadline());
         } else if connection.pending == 0 {
             // Only now is nobody left who uses its memory.
             self.connections.remove(token);
@@ -344,19 +366,32 @@ impl<'a> Worker<'a> {
             Some(_) => drain.listener,
             None => drain.connections,
         });
-        let next = [self.timers.next(), self.accept_at, drain].into_iter().flatten().min();
+        let next = [self.timers.next(), self.accept_at, drain]
+            .into_iter()
+            .flatten()
+            .min();
         next.map(|at| at.saturating_duration_since(self.now))
     }
 
     fn ring_timers(&mut self) {
         while let Some(index) = self.timers.ring(self.now) {
-            let Some(token) = self.connections.at(index) else { continue };
-            let Some(connection) = self.connections.get_mut(token) else { continue };
+            let Some(token) = self.connections.at(index) else {
+                continue;
+            };
+            let Some(connection) = self.connections.get_mut(token) else {
+                continue;
+            };
             if connection.closing {
                 continue;
             }
-            let output = if connection.output.is_empty() { &mut self.output } else { &mut connection.output };
-            let step = connection.session.expired(&mut self.service, self.now, output);
+            let output = if connection.output.is_empty() {
+                &mut self.output
+            } else {
+                &mut connection.output
+            };
+            let step = connection
+                .session
+                .expired(&mut self.service, self.now, output);
             self.go_on(token, step);
         }
         if self.accept_at.is_some_and(|at| at <= self.now) {
@@ -367,13 +402,16 @@ impl<'a> Worker<'a> {
             && self.listener.take().is_some()
         {
             self.accept_at = None;
-            self.ring.cancel(Operation::Accept.of_nobody(), Operation::Cancel.of_nobody());
+            self.ring
+                .cancel(Operation::Accept.of_nobody(), Operation::Cancel.of_nobody());
         }
     }
 
     // ANCHOR: drain
     fn begin_drain(&mut self) {
-        let (Some(listener), None) = (self.listener, &self.drain) else { return };
+        let (Some(listener), None) = (self.listener, &self.drain) else {
+            return;
+        };
         let limits = self.service.limits();
         self.drain = Some(Drain {
             listener: self.now + limits.last_handshakes,
@@ -382,9 +420,12 @@ impl<'a> Worker<'a> {
         stop_accepting(listener);
         self.service.close_after_answers(true);
         for token in self.connections.tokens() {
-            let Some(connection) = self.connections.get_mut(token) else { continue };
+            let Some(connection) = self.connections.get_mut(token) else {
+                continue;
+            };
             connection.session.drain(&self.service, self.now);
-            self.timers.ring_by(token.index, connection.session.deadline());
+            self.timers
+                .ring_by(token.index, connection.session.deadline());
         }
     }
 

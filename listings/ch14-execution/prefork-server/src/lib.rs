@@ -26,6 +26,7 @@ use signal_hook::low_level::{pipe, unregister};
 /// there are many more of them than cores, as many as clients are to be served at a time.
 const WORKERS: usize = 32;
 
+// ANCHOR: model
 /// How this server executes the service.
 pub const MODEL: Model = Model {
     name: env!("CARGO_PKG_NAME"),
@@ -35,6 +36,7 @@ pub const MODEL: Model = Model {
     listeners: Listeners::Shared,
     serve,
 };
+// ANCHOR_END: model
 
 /// A worker that has lived so long did not die of its beginning.
 const STABLE: Duration = Duration::from_secs(1);

@@ -73,6 +73,16 @@ impl Child {
         }
     }
 
+    /// Whether it waits for something, rather than for a core.
+    pub fn sleeps(&self) -> io::Result<bool> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+        // `PID (NAME) STATE …`, and the name may hold anything.
+        Ok(stat
+            .rsplit(") ")
+            .next()
+            .is_some_and(|rest| rest.starts_with('S')))
+    }
+
     /// How many threads it has.
     pub fn threads(&self) -> io::Result<usize> {
         Ok(std::fs::read_dir(format!("/proc/{}/task", self.pid))?.count())

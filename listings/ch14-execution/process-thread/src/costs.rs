@@ -5,8 +5,10 @@ use std::num::NonZero;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use nix::unistd::{Pid, getpid, pause};
 use record::{Axis, Column, Line, Series, Table};
 
@@ -15,38 +17,33 @@ use crate::child::fork;
 use crate::pages::Pages;
 
 /// How often each is created; the median counts.
-const TIMES: usize = 101;
+const TIMES: usize = 61;
 
 /// What the creating process has written to, in MiB.
 const PARENTS_MIB: [usize; 5] = [0, 16, 32, 64, 128];
 
-/// How often the times are taken again if the machine has other things to do, and by what factor the
-/// slowest quarter may take longer than the fastest before that is so.
-const TRIES: usize = 5;
-const CALM: f64 = 1.5;
-
-/// The median of the calmest try.
-fn median(mut create: impl FnMut() -> Result<(), Error>) -> Result<Duration, Error> {
-    let mut calmest: Option<(f64, Duration)> = None;
-    for _ in 0..TRIES {
-        let mut times = Vec::with_capacity(TIMES);
-        for _ in 0..TIMES {
-            let start = Instant::now();
-            create()?;
-            times.push(start.elapsed());
-        }
-        times.sort();
-        let [quarter, median, three] = [1, 2, 3].map(|quarters| times[TIMES * quarters / 4]);
-        let spread = three.as_secs_f64() / quarter.as_secs_f64();
-        if calmest.is_none_or(|(calm, _)| spread < calm) {
-            calmest = Some((spread, median));
-        }
-        if spread < CALM {
-            break;
-        }
+// ANCHOR: cpu
+/// The processor time of this process so far, and of its children that have ended. Other than the
+/// time on the wall it does not count what others do meanwhile.
+fn cpu_time() -> Result<Duration, Error> {
+    let mut us = 0;
+    for who in [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN] {
+        let usage = getrusage(who)?;
+        us += usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     }
-    let (_, median) = calmest.ok_or("there was no try")?;
-    Ok(median)
+    Ok(Duration::from_micros(us.cast_unsigned()))
+}
+// ANCHOR_END: cpu
+
+fn median(mut create: impl FnMut() -> Result<(), Error>) -> Result<Duration, Error> {
+    let mut times = Vec::with_capacity(TIMES);
+    for _ in 0..TIMES {
+        let start = cpu_time()?;
+        create()?;
+        times.push(cpu_time()? - start);
+    }
+    times.sort();
+    Ok(times[TIMES / 2])
 }
 
 // ANCHOR: creation
@@ -68,9 +65,9 @@ fn program_and_wait() -> Result<(), Error> {
 }
 // ANCHOR_END: creation
 
-/// The median time to create each and wait for its end, in processes of several sizes.
+/// The median cost of each, in processes of several sizes.
 pub fn creation() -> Result<Series, Error> {
-    println!("To create one and wait for its end, median of {TIMES}:");
+    println!("Processor time to create one that does nothing and to end it, median of {TIMES}:");
     println!(
         "  {:>18}  {:>10}  {:>10}  {:>15}",
         "memory written to", "thread", "fork()", "another program"
@@ -105,7 +102,7 @@ pub fn creation() -> Result<Series, Error> {
     };
     Ok(Series {
         x: Axis::new("memory of the process that creates it", "MiB"),
-        y: Axis::new("to create it and wait for its end", "µs"),
+        y: Axis::new("processor time to create and end it", "µs"),
         lines: vec![
             line("a thread", thread),
             line("a process by `fork()`", forked),

@@ -1,5 +1,6 @@
 //! `fork()` while another thread holds a lock.
 
+use std::io::{self, Read, Write};
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
@@ -16,7 +17,10 @@ static LOCK: Mutex<()> = Mutex::new(());
 /// How long the child gets for what takes a microsecond if nobody holds the lock.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// Forks, lets the child take the lock, and gives how many threads the child has and whether it got it.
+/// How long a busy machine may take for that.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Forks, has the child take the lock, and gives how many threads the child has and whether it got it.
 fn child_takes_the_lock(held: bool) -> Result<(usize, bool), Error> {
     // ANCHOR: lock
     let (has_it, had) = mpsc::channel();
@@ -29,23 +33,27 @@ fn child_takes_the_lock(held: bool) -> Result<(usize, bool), Error> {
         told
     });
     had.recv()?;
+    let (mut tries, mut try_) = io::pipe()?;
     let takes = || {
+        let told = try_.write_all(b".");
         drop(LOCK.lock());
-        0
+        u8::from(told.is_err())
     };
-    // SAFETY: there is another thread. The child takes a lock of std's, which is an atomic and a system
-    // call and allocates nothing; that it may wait for ever is what is to be seen.
+    // SAFETY: there is another thread. The child makes a system call and takes a lock of std's, which
+    // is an atomic and a system call and allocates nothing; that it may wait for ever is what is to be
+    // seen.
     let mut child = unsafe { fork(takes) }?;
     drop(done);
     holder.join().map_err(|_| "it panicked")??;
-    drop(LOCK.lock()); // in the parent the lock is free again
+    drop(LOCK.lock()); // in the parent it is free again
+    tries.read_exact(&mut [0])?;
     let threads = child.threads().unwrap_or(0);
-    let ended = child.wait_for(PATIENCE)?;
+    let ended = child.wait_for(if held { PATIENCE } else { DEADLINE })?;
     // ANCHOR_END: lock
     match ended {
         Some(WaitStatus::Exited(_, 0)) => Ok((threads, true)),
-        None => Ok((threads, false)),
-        Some(status) => Err(format!("the child ended with {status:?}").into()),
+        None if child.sleeps()? => Ok((threads, false)),
+        ended => Err(format!("the child has not waited for the lock: {ended:?}").into()),
     }
 }
 

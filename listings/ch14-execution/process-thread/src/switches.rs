@@ -13,10 +13,17 @@ use crate::Error;
 use crate::child::fork;
 
 /// How often a byte goes back and forth in one measurement.
-const ROUNDS: u32 = 2_000;
+const ROUNDS: u32 = 500;
 
-/// How many measurements there are; the median counts.
-const MEASUREMENTS: usize = 15;
+/// How many measurements there are, if they do not take longer than [`BUDGET`]; the median counts.
+const MEASUREMENTS: usize = 31;
+
+/// Where others want the core as well, each turn may take milliseconds.
+const BUDGET: Duration = Duration::from_secs(1);
+
+/// The byte that is handed over, and the one that ends it.
+const TURN: u8 = b'.';
+const END: u8 = b'!';
 
 /// For how long two threads compute on one core.
 const COMPUTES: Duration = Duration::from_millis(200);
@@ -58,19 +65,22 @@ impl Turns {
     /// Hands over and waits until it is its turn again, so many times.
     fn begin(&mut self, rounds: u32) -> io::Result<()> {
         for _ in 0..rounds {
-            self.theirs.write_all(b".")?;
+            self.theirs.write_all(&[TURN])?;
             self.mine.read_exact(&mut [0])?;
         }
         Ok(())
     }
 
-    /// Waits for its turn and hands back, so many times.
-    fn follow(&mut self, rounds: u32) -> io::Result<()> {
-        for _ in 0..rounds {
-            self.mine.read_exact(&mut [0])?;
-            self.theirs.write_all(b".")?;
+    /// Waits for its turn and hands back, until the other one ends it.
+    fn follow(&mut self) -> io::Result<()> {
+        let mut turn = [0];
+        loop {
+            self.mine.read_exact(&mut turn)?;
+            if turn == [END] {
+                return Ok(());
+            }
+            self.theirs.write_all(&turn)?;
         }
-        Ok(())
     }
     // ANCHOR_END: turns
 }
@@ -85,24 +95,21 @@ fn usage() -> Result<Usage, Error> {
     Ok(getrusage(UsageWho::RUSAGE_THREAD)?)
 }
 
-/// The median of many measurements, of ROUNDS rounds each.
-fn measure(mut rounds: impl FnMut() -> io::Result<()>) -> Result<Round, Error> {
-    rounds()?; // so that all are there
-    let before = usage()?;
+fn measure(turns: &mut Turns) -> Result<Round, Error> {
+    turns.begin(ROUNDS)?; // so that both are there
+    let (started, before) = (Instant::now(), usage()?);
     let mut times = Vec::with_capacity(MEASUREMENTS);
-    for _ in 0..MEASUREMENTS {
+    while times.len() < MEASUREMENTS && started.elapsed() < BUDGET {
         let start = Instant::now();
-        rounds()?;
+        turns.begin(ROUNDS)?;
         times.push(start.elapsed() / ROUNDS);
     }
-    let after = usage()?;
-    times.sort();
     // It waits for its turn, or is made to as soon as it has handed over.
-    let (before, after) = (both(&before), both(&after));
-    let rounds = f64::from(ROUNDS) * MEASUREMENTS as f64;
+    let (before, after) = (both(&before), both(&usage()?));
+    times.sort();
     Ok(Round {
-        time: times[MEASUREMENTS / 2],
-        switches: (after - before) as f64 / rounds,
+        time: times[times.len() / 2],
+        switches: (after - before) as f64 / (f64::from(ROUNDS) * times.len() as f64),
     })
 }
 
@@ -113,27 +120,24 @@ fn both(usage: &Usage) -> i64 {
 /// One who hands over to itself: the same calls without a switch.
 fn alone() -> Result<Round, Error> {
     let (mine, theirs) = io::pipe()?;
-    let mut turns = Turns { mine, theirs };
-    measure(|| turns.begin(ROUNDS))
+    measure(&mut Turns { mine, theirs })
 }
-
-const ALL: u32 = ROUNDS * (MEASUREMENTS as u32 + 1);
 
 fn two_threads() -> Result<Round, Error> {
     let (mut one, mut two) = Turns::pair()?;
-    let other = thread::spawn(move || two.follow(ALL));
-    let round = measure(|| one.begin(ROUNDS));
-    drop(one);
+    let other = thread::spawn(move || two.follow());
+    let round = measure(&mut one);
+    one.theirs.write_all(&[END])?;
     other.join().map_err(|_| "it panicked")??;
     round
 }
 
 fn two_processes() -> Result<Round, Error> {
     let (mut one, mut two) = Turns::pair()?;
-    let follows = || u8::from(two.follow(ALL).is_err());
     // SAFETY: this process has one thread.
-    let child = unsafe { fork(follows) }?;
-    let round = measure(|| one.begin(ROUNDS));
+    let child = unsafe { fork(|| u8::from(two.follow().is_err())) }?;
+    let round = measure(&mut one);
+    one.theirs.write_all(&[END])?;
     child.wait()?;
     round
 }
@@ -170,7 +174,9 @@ pub fn compare() -> Result<Table, Error> {
 
     let ns = |time: Duration| time.as_nanos();
     let base = kinds[0].1.time;
-    println!("A byte goes back and forth on one core, {ROUNDS} times; median of {MEASUREMENTS}:");
+    println!(
+        "A byte goes back and forth on one core, median of {MEASUREMENTS} times {ROUNDS} rounds:"
+    );
     let mut table = Table::new([
         Column::words("who"),
         Column::number("a round", "ns"),

@@ -12,12 +12,12 @@ use testkit::{Run, listing, peer};
 /// One run for all proofs: it takes seconds.
 static RUN: LazyLock<Run> = LazyLock::new(|| {
     listing!()
+        .varying(r"(thread|process) \d+ KiB \d+ KiB \d+ KiB", "$1 N KiB")
         .varying(r"thread \d+", "thread TID")
         .varying(
             r"\d+ faults, a page of \d+ bytes",
             "N faults, a page of N bytes",
         )
-        .varying(r"(thread|process) \d+ KiB \d+ KiB \d+ KiB", "$1 N KiB")
         .varying(r"[\d.]+ switches", "N switches")
         .varying(
             r"waited \d+ times, and was made to wait \d+",

@@ -6,9 +6,11 @@ use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use exec_receive_buffer::{Result, grouped, mean, ms, plotted_ms, set_deadline, unread, unsent};
+use exec_receive_buffer::{
+    Result, Row, grouped, mean, ms, plotted_ms, set_deadline, table, unread, unsent,
+};
 use lab::{Lab, Link, Report, undisturbed};
-use record::{Axis, Column, Line, Record, Series, Table};
+use record::{Axis, Line, Record, Series};
 
 /// How often the experiment is repeated if the machine was too busy for it.
 const TRIES: usize = 3;
@@ -70,15 +72,7 @@ pub fn show(record: &mut Record) -> Result<()> {
         EVERY.as_millis(),
         WORK.as_millis()
     );
-    let mut table = Table::new([
-        Column::words("the backend"),
-        Column::number("sent a second", ""),
-        Column::number("read a second", ""),
-        Column::number("`send()` at most", "ms"),
-        Column::number("read later by", "ms"),
-        Column::number("bytes waiting", "kB"),
-        Column::number("bytes ÷ rate", "ms"),
-    ]);
+    let mut phases = Vec::new();
     let fast = Duration::ZERO..SLOW.start;
     for (name, phase) in [("keeps up", fast), ("is too slow", SETTLED)] {
         let phase = seen.phase(&phase);
@@ -95,22 +89,29 @@ pub fn show(record: &mut Record) -> Result<()> {
             grouped(phase.waiting as usize),
             phase.predicted_ms()
         );
-        table = table.row([
-            name.to_owned(),
-            format!("{:.0}", phase.sent),
-            format!("{:.0}", phase.rate),
-            format!("{:.1}", phase.longest_send_ms),
-            format!("{:.1}", phase.read_ms),
-            format!("{:.0}", phase.waiting / 1e3),
-            format!("{:.1}", phase.predicted_ms()),
-        ]);
+        phases.push((format!("the backend {name}"), phase));
     }
     println!();
-    record.add("backend", table);
+    record.add("backend", table("means", &phases, &ROWS));
     record.add("waiting", seen.waiting());
     record.add("delays", seen.delays());
     Ok(())
 }
+
+const ROWS: [Row<Phase>; 6] = [
+    ("messages sent a second", |it| format!("{:.0}", it.sent)),
+    ("messages read a second", |it| format!("{:.0}", it.rate)),
+    ("longest `send()`, ms", |it| {
+        format!("{:.1}", it.longest_send_ms)
+    }),
+    ("then until it is read, ms", |it| {
+        format!("{:.1}", it.read_ms)
+    }),
+    ("bytes waiting, kB", |it| format!("{:.0}", it.waiting / 1e3)),
+    ("bytes ÷ bytes a second, ms", |it| {
+        format!("{:.1}", it.predicted_ms())
+    }),
+];
 
 fn watch() -> Result<(Seen, Report)> {
     let mut builder = Lab::builder();
@@ -278,7 +279,7 @@ impl Seen {
             y: Axis::new("delay", "ms"),
             lines: vec![
                 line("until the backend has read it", |it| it.read - it.called),
-                line("in `send()`", |it| it.returned - it.called),
+                line("held up in `send()`", |it| it.returned - it.called),
             ],
         }
     }

@@ -7,10 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use exec_receive_buffer::{
-    Memory, Result, grouped, memory, ms, set_deadline, unread, unsent, wait_until,
+    Memory, Result, Row, grouped, memory, ms, set_deadline, table, unread, unsent, wait_until,
 };
 use lab::{Host, Lab, Link, tcp_info};
-use record::{Column, Record, Table};
+use record::Record;
 use socket2::{Domain, SockRef, Socket, Type};
 
 /// What the server asks for, and half of what it gets.
@@ -47,14 +47,7 @@ pub fn show(record: &mut Record) -> Result<()> {
         "A server that does not read, with a receive buffer of {} bytes:",
         grouped(2 * RECEIVE_BUFFER)
     );
-    let mut table = Table::new([
-        Column::words("what arrives"),
-        Column::number("data held", "bytes"),
-        Column::number("memory booked", "bytes"),
-        Column::number("data ÷ memory", "%"),
-        Column::number("segments merged", ""),
-        Column::number("datagrams dropped", ""),
-    ]);
+    let mut all = Vec::new();
     for size in [TCP_LARGE, SMALL] {
         let full = tcp(size)?;
         full.tell(&format!("TCP, {size} bytes a segment"));
@@ -63,7 +56,7 @@ pub fn show(record: &mut Record) -> Result<()> {
             "    one message more: send() takes {:.0} ms, until the server reads",
             ms(full.waited)
         );
-        table = table.row(full.row(&format!("TCP, `{size}` bytes a segment")));
+        all.push((format!("TCP, `{size}` bytes"), full));
     }
     for size in [UDP_LARGE, SMALL] {
         let full = udp(size)?;
@@ -72,10 +65,10 @@ pub fn show(record: &mut Record) -> Result<()> {
             "    send() takes all {DATAGRAMS} datagrams at once; {} of them are dropped",
             full.dropped
         );
-        table = table.row(full.row(&format!("UDP, `{size}` bytes a datagram")));
+        all.push((format!("UDP, `{size}` bytes"), full));
     }
     println!();
-    record.add("full", table);
+    record.add("full", table("each segment or datagram", &all, &ROWS));
     Ok(())
 }
 
@@ -87,19 +80,20 @@ impl Full {
             grouped(self.memory.received)
         );
     }
-
-    fn row(&self, what: &str) -> [String; 6] {
-        let share = self.unread as f64 / self.memory.received as f64;
-        [
-            what.to_owned(),
-            self.unread.to_string(),
-            self.memory.received.to_string(),
-            format!("{:.0}", 100.0 * share),
-            self.merged.to_string(),
-            self.dropped.to_string(),
-        ]
-    }
 }
+
+const ROWS: [Row<Full>; 5] = [
+    ("data held, bytes", |it| it.unread.to_string()),
+    ("memory booked, bytes", |it| it.memory.received.to_string()),
+    ("data ÷ memory, %", |it| {
+        format!(
+            "{:.0}",
+            100.0 * it.unread as f64 / it.memory.received as f64
+        )
+    }),
+    ("segments merged", |it| it.merged.to_string()),
+    ("datagrams dropped", |it| it.dropped.to_string()),
+];
 
 fn tcp(size: usize) -> Result<Full> {
     let (lab, client, server) = Lab::pair(Link::new())?;

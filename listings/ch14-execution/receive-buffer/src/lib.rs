@@ -10,12 +10,14 @@
 mod kernel;
 
 use std::io;
+use std::iter::once;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use record::{Column, Table};
 
 pub use kernel::{
     Memory, memory, receive_space, set_receive_low_water, unacknowledged, unread, unsent,
@@ -75,6 +77,21 @@ pub fn is_writable(socket: &impl AsFd, within: PollTimeout) -> io::Result<bool> 
 fn is_ready(socket: &impl AsFd, event: PollFlags, within: PollTimeout) -> io::Result<bool> {
     let mut question = [PollFd::new(socket.as_fd(), event)];
     Ok(poll(&mut question, within)? == 1)
+}
+
+/// A row of a [`table`]: its head, and what stands in it for each of the things compared.
+pub type Row<T> = (&'static str, fn(&T) -> String);
+
+/// A table that compares things: one column for each of them, under its name.
+#[must_use]
+pub fn table<T>(head: &str, things: &[(String, T)], rows: &[Row<T>]) -> Table {
+    let names = things.iter().map(|(name, _)| Column::number(name, ""));
+    let columns = once(Column::words(head)).chain(names);
+    rows.iter()
+        .fold(Table::new(columns), |table, (name, cell)| {
+            let cells = things.iter().map(|(_, thing)| cell(thing));
+            table.row(once((*name).to_owned()).chain(cells))
+        })
 }
 
 /// `1234567` as `1,234,567`.

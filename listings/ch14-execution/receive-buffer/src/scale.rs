@@ -25,8 +25,8 @@ const LARGE: usize = 1 << 20;
 pub fn show(record: &mut Record) -> Result<()> {
     println!("SO_RCVBUF before listen() and after accept(), and the windows that come of it:");
     let mut table = Table::new([
-        Column::words("before `listen()`"),
-        Column::words("after `accept()`"),
+        Column::words("set before `listen()`"),
+        Column::words("set after `accept()`"),
         Column::number("in the end", "bytes"),
         Column::number("shift in the `SYN ACK`", "bits"),
         Column::number("largest window", "bytes"),

@@ -28,7 +28,7 @@ pub fn show(record: &mut Record) -> Result<()> {
     // ANCHOR: sizes
     for (name, asked) in [
         ("next to nothing", 1),
-        ("some", 10_000),
+        ("a little", 10_000),
         ("`net.core.rmem_max`", most),
         ("twice that", 2 * most),
     ] {

@@ -75,7 +75,7 @@ fn a_run_prints_what_the_page_shows() {
 fn so_rcvbuf_is_doubled_and_has_a_least_and_a_most() {
     let sizes = Cells::of("sizes");
     let set = |row: &str| sizes.number(&[row], "set to");
-    assert_eq!(set("some"), 20_000.0);
+    assert_eq!(set("a little"), 20_000.0);
     let limit = sizes.number(&["net.core.rmem_max"], "asked for");
     assert_eq!(set("net.core.rmem_max"), 2.0 * limit);
     assert_eq!(set("twice that"), 2.0 * limit, "and no error");
@@ -91,40 +91,41 @@ fn going_beyond_the_limit_takes_a_privilege() {
     );
 }
 
-const LARGE: &str = "TCP, 1448 bytes a segment";
-const SMALL: &str = "TCP, 100 bytes a segment";
+const LARGE: &str = "TCP, 1448 bytes";
+const SMALL: &str = "TCP, 100 bytes";
+const DATAGRAMS: &str = "UDP, 100 bytes";
 
 #[test]
 fn the_buffer_counts_memory_and_not_data() {
     let full = Cells::of("full");
-    for row in full.0.rows.iter().map(|row| row[0].replace('`', "")) {
+    for kind in [LARGE, SMALL, "UDP, 1472 bytes", DATAGRAMS] {
         let [data, memory] =
-            ["data held", "memory booked"].map(|column| full.number(&[&row], column));
-        assert!(data < 0.9 * memory, "{row}: {data} of {memory}");
+            ["data held, bytes", "memory booked, bytes"].map(|row| full.number(&[row], kind));
+        assert!(data < 0.9 * memory, "{kind}: {data} of {memory}");
         // Not more than it was set to, but for what was under way when it was full.
         assert!(
             (0.75..1.25).contains(&(memory / 131_072.0)),
-            "{row}: {memory}"
+            "{kind}: {memory}"
         );
     }
     // A datagram of 100 bytes costs hundreds.
-    assert!(full.number(&["UDP, 100 bytes a datagram"], "data ÷ memory") < 25.0);
+    assert!(full.number(&["data ÷ memory, %"], DATAGRAMS) < 25.0);
 }
 
 #[test]
 fn before_a_tcp_buffer_overflows_the_kernel_merges_small_segments() {
     let full = Cells::of("full");
-    assert_eq!(full.number(&[LARGE], "segments merged"), 0.0);
-    assert!(full.number(&[SMALL], "segments merged") > 0.0);
-    let share = |row| full.number(&[row], "data ÷ memory");
-    assert!(share(SMALL) > 2.0 * share("UDP, 100 bytes a datagram"));
+    assert_eq!(full.number(&["segments merged"], LARGE), 0.0);
+    assert!(full.number(&["segments merged"], SMALL) > 0.0);
+    let share = |kind| full.number(&["data ÷ memory, %"], kind);
+    assert!(share(SMALL) > 2.0 * share(DATAGRAMS));
 }
 
 #[test]
 fn tcp_drops_nothing_and_lets_the_sender_wait() {
     let full = Cells::of("full");
-    for (row, size) in [(LARGE, "1448"), (SMALL, "100")] {
-        assert_eq!(full.number(&[row], "datagrams dropped"), 0.0);
+    for (kind, size) in [(LARGE, "1448"), (SMALL, "100")] {
+        assert_eq!(full.number(&["datagrams dropped"], kind), 0.0);
         // The listing counts what arrives in the end, and fails unless that is all.
         let text = RUN
             .stdout
@@ -141,16 +142,16 @@ fn tcp_drops_nothing_and_lets_the_sender_wait() {
 fn udp_takes_every_send_and_drops_what_does_not_fit() {
     let full = Cells::of("full");
     for size in [1472.0, 100.0] {
-        let row = format!("UDP, {size} bytes a datagram");
-        let number = |column| full.number(&[&row], column);
-        let held = number("data held") / size;
+        let kind = format!("UDP, {size} bytes");
+        let number = |row| full.number(&[row], &kind);
+        let held = number("data held, bytes") / size;
         assert_eq!(
             held + number("datagrams dropped"),
             400.0,
             "each is held or counted"
         );
         // As many as fit; some kernels take one more.
-        let one = number("memory booked") / held;
+        let one = number("memory booked, bytes") / held;
         assert!((held + 1.0) * one > 131_072.0, "{held} of {one} bytes");
         assert!((held - 1.0) * one <= 131_072.0, "{held} of {one} bytes");
     }
@@ -199,25 +200,28 @@ fn the_receive_buffer_fills_first_and_then_the_send_buffer() {
     );
 }
 
+const KEEPS_UP: &str = "the backend keeps up";
+const TOO_SLOW: &str = "the backend is too slow";
+
 #[test]
 fn a_slow_backend_slows_its_client_down_to_its_own_pace() {
     let backend = Cells::of("backend");
-    let number = |row, column| backend.number(&[row], column);
-    let read = number("is too slow", "read a second");
+    let number = |kind, row| backend.number(&[row], kind);
+    let read = number(TOO_SLOW, "messages read a second");
     // One in 8 ms are 125.
     assert!((60.0..130.0).contains(&read), "{read}");
     // As much is sent as is read, give or take a third of the send buffer that was free already.
-    let sent = number("is too slow", "sent a second");
+    let sent = number(TOO_SLOW, "messages sent a second");
     assert!(sent < 2.0 * read, "{sent}, {read}");
-    assert!(number("keeps up", "sent a second") > 2.5 * read);
-    let longest = number("is too slow", "send() at most");
+    assert!(number(KEEPS_UP, "messages sent a second") > 2.5 * read);
+    let longest = number(TOO_SLOW, "longest send(), ms");
     assert!(longest > 30.0, "{longest}");
 }
 
 #[test]
 fn the_delay_grows_long_before_send_is_held_up() {
     let [calls, reads] =
-        ["in send()", "until the backend has read it"].map(|name| line("delays", name));
+        ["held up in send()", "until the backend has read it"].map(|name| line("delays", name));
     let held_up = calls.iter().position(|(_, ms)| *ms > 30.0).unwrap();
     assert!(reads[held_up - 1].1 > 100.0, "{:?}", reads[held_up - 1]);
     assert!(calls[..held_up].iter().all(|(_, ms)| *ms < 30.0));
@@ -226,13 +230,14 @@ fn the_delay_grows_long_before_send_is_held_up() {
 #[test]
 fn a_message_waits_as_long_as_all_that_is_before_it() {
     let backend = Cells::of("backend");
-    let [waited, predicted] =
-        ["read later by", "bytes ÷ rate"].map(|column| backend.number(&["is too slow"], column));
+    let number = |kind, row| backend.number(&[row], kind);
+    let waited = number(TOO_SLOW, "then until it is read, ms");
+    let predicted = number(TOO_SLOW, "bytes ÷ bytes a second, ms");
     assert!(
         (0.75..1.33).contains(&(waited / predicted)),
         "{waited}, {predicted}"
     );
-    assert!(waited > 20.0 * backend.number(&["keeps up"], "read later by"));
+    assert!(waited > 20.0 * number(KEEPS_UP, "then until it is read, ms"));
 }
 
 #[test]

@@ -90,11 +90,11 @@ pub fn tell() -> Result<Table, Error> {
     println!("\n3. {CLIENTS} clients wait in two queues, and one of the two listeners is closed\n");
     let mut table = Table::new([
         Column::words("`tcp_migrate_req`"),
-        Column::number("in the queue that is closed", ""),
-        Column::number("in the other after that", ""),
-        Column::number("clients reset", ""),
-        Column::number("clients served", ""),
-        Column::number("`TCPMigrateReqSuccess`", ""),
+        Column::number("closed queue", ""),
+        Column::number("other queue then", ""),
+        Column::number("reset", ""),
+        Column::number("served", ""),
+        Column::number("moved", ""),
     ]);
     for migrate in [0, 1] {
         let Some(found) = closing(migrate)? else {

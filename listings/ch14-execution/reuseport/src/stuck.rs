@@ -81,7 +81,7 @@ pub fn tell() -> Result<(Series, Table), Error> {
         Column::words("workers"),
         Column::number("median", "ms"),
         Column::number("99 of 100", "ms"),
-        Column::number("clients that waited", ""),
+        Column::number("waited", "clients"),
     ]);
     for way in [Way::Reuseport, Way::Accept] {
         let (visits, _) = undisturbed(TRIES, || visits(way))?;

@@ -46,19 +46,19 @@ pub fn show(record: &mut Record) -> Result<()> {
     );
     let mut table = Table::new([
         Column::words("how it ends"),
+        Column::words("what the server is told"),
         Column::number("`close()` takes", "ms"),
         Column::number("not yet at the server", "bytes"),
         Column::number("the server reads", "bytes"),
-        Column::words("and then"),
     ]);
     for (name, ending) in [
         ("`close()`", Ending::Close(None)),
         (
-            "`close()`, `SO_LINGER` at 5 s",
+            "`close()`, `SO_LINGER` at `5` s",
             Ending::Close(Some(Duration::from_secs(5))),
         ),
         (
-            "`close()`, `SO_LINGER` at 0 s",
+            "`close()`, `SO_LINGER` at `0` s",
             Ending::Close(Some(Duration::ZERO)),
         ),
         ("the program ends", Ending::Exit),
@@ -77,12 +77,12 @@ pub fn show(record: &mut Record) -> Result<()> {
         );
         table = table.row([
             name.to_owned(),
+            outcome.told.to_owned(),
             outcome
                 .took
                 .map_or("—".to_owned(), |took| format!("{:.1}", ms(took))),
             outcome.behind.to_string(),
             outcome.read.to_string(),
-            outcome.told.to_owned(),
         ]);
     }
     record.add("closing", table);

@@ -88,12 +88,14 @@ fn sequence(capture: &Capture, acknowledged: usize, told: &str) -> Result<Sequen
         .filter_map(|crossing| Some((crossing, crossing.tcp()?)))
         .filter(|(_, tcp)| !tcp.has(Tcp::SYN))
         .collect();
-    let data = |tcp: &Tcp| tcp.length > 0;
-    let first = all.iter().find(|(_, tcp)| data(tcp));
-    let last = all.iter().rfind(|(_, tcp)| data(tcp));
-    let closed = all.iter().find(|(crossing, tcp)| {
+    let closed = all.iter().position(|(crossing, tcp)| {
         capture.name(crossing.from) == "server" && tcp.window == 0 && !tcp.has(Tcp::RST)
     });
+    let closed = closed.ok_or("the window was not closed")?;
+    // What is sent after that is a copy, since the acknowledgement let wait for it.
+    let mut data = all[..closed].iter().filter(|(_, tcp)| tcp.length > 0);
+    let (first, last) = (data.next(), data.next_back());
+    let closed = all.get(closed);
     let reset = all.iter().find(|(_, tcp)| tcp.has(Tcp::RST));
     let (Some((first, _)), Some((last, _)), Some((closed, _)), Some((reset, _))) =
         (first, last, closed, reset)
@@ -105,7 +107,7 @@ fn sequence(capture: &Capture, acknowledged: usize, told: &str) -> Result<Sequen
     let mut sequence = Sequence::new();
     let client = sequence.host("client", None);
     let server = sequence.host("server", None);
-    sequence.state(0, client, "`send()` returns", None);
+    sequence.state(0, client, "`send()` has returned", None);
     let messages = [
         (
             (client, server),

@@ -7,15 +7,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use exec_receive_buffer::{
-    Result, grouped, is_writable, median, ms, plotted_ms, set_deadline, unsent,
+    Result, Row, grouped, is_writable, median, ms, plotted_ms, set_deadline, table, unsent,
 };
 use lab::{Capture, Lab, Link, Report, undisturbed};
 use nix::poll::PollTimeout;
-use record::{Axis, Column, Line, Record, Series, Table};
+use record::{Axis, Line, Record, Series};
 use socket2::SockRef;
 
 /// How often an experiment is repeated if the machine was too busy for it.
-const TRIES: usize = 2;
+const TRIES: usize = 3;
 
 // ANCHOR: way
 /// What the link carries, in bits a second.
@@ -57,7 +57,7 @@ struct Client {
 // ANCHOR: clients
 const CLIENTS: [Client; 3] = [
     Client {
-        name: "4 MiB",
+        name: "`4 MiB`",
         wmem: "4096 4194304 4194304", // as `SO_SNDBUF` would, but `net.core.wmem_max` limits that
         low_water: None,
     },
@@ -67,7 +67,7 @@ const CLIENTS: [Client; 3] = [
         low_water: None,
     },
     Client {
-        name: "4 MiB, `TCP_NOTSENT_LOWAT`",
+        name: "`4 MiB`, `TCP_NOTSENT_LOWAT`",
         wmem: "4096 4194304 4194304",
         low_water: Some(LOW_WATER),
     },
@@ -93,14 +93,7 @@ pub fn show(record: &mut Record) -> Result<()> {
         "A client writes {} bytes whenever poll() says writable, over 20 Mbit/s:",
         grouped(MESSAGE)
     );
-    let mut table = Table::new([
-        Column::words("the client's send buffer"),
-        Column::number("throughput", "Mbit/s"),
-        Column::number("unsent at most", "bytes"),
-        Column::number("in the client's kernel", "ms"),
-        Column::number("in the network", "ms"),
-        Column::number("message read after", "ms"),
-    ]);
+    let mut settled = Vec::new();
     let mut lines = Vec::new();
     // Each on a network of its own, and with few packets: they do not disturb each other.
     let all: Result<Vec<Seen>> = thread::scope(|scope| {
@@ -114,32 +107,25 @@ pub fn show(record: &mut Record) -> Result<()> {
         seen.collect()
     });
     for (client, seen) in CLIENTS.iter().zip(all?) {
-        let settled = || seen.passages.iter().filter(|it| it.read > SETTLED);
-        let rate = settled().count() as f64 * MESSAGE as f64 * 8e-6
-            / seen.last().saturating_sub(SETTLED).as_secs_f64();
-        let waited = median(settled().map(|it| ms(it.sent.saturating_sub(it.written))));
-        let under_way = median(settled().map(|it| ms(it.read.saturating_sub(it.sent))));
-        let age = median(settled().map(|it| ms(it.read - it.written)));
+        let it = seen.settled();
         println!(
-            "  {}:\n    {rate:.1} Mbit/s, up to {} bytes unsent",
+            "  {}:\n    {:.1} Mbit/s, up to {} bytes unsent",
             client.name.replace('`', ""),
-            grouped(seen.most_unsent)
+            it.throughput,
+            grouped(it.most_unsent)
         );
         println!(
-            "    a message waits {waited:.1} ms in the kernel, and {under_way:.1} ms later it is read"
+            "    a message waits {:.1} ms in the kernel, and {:.1} ms later it is read",
+            it.in_kernel_ms, it.in_network_ms
         );
-        table = table.row([
-            client.name.to_owned(),
-            format!("{rate:.1}"),
-            seen.most_unsent.to_string(),
-            format!("{waited:.1}"),
-            format!("{under_way:.1}"),
-            format!("{age:.1}"),
-        ]);
+        settled.push((client.name.to_owned(), it));
         lines.push(seen.line(client.name));
     }
     println!();
-    record.add("low-water", table);
+    record.add(
+        "low-water",
+        table("the client's send buffer", &settled, &ROWS),
+    );
     record.add(
         "ages",
         Series {
@@ -150,6 +136,29 @@ pub fn show(record: &mut Record) -> Result<()> {
     );
     Ok(())
 }
+
+/// What held once the start was over, in medians.
+struct Settled {
+    /// In Mbit/s.
+    throughput: f64,
+    /// In bytes.
+    most_unsent: usize,
+    in_kernel_ms: f64,
+    in_network_ms: f64,
+    age_ms: f64,
+}
+
+const ROWS: [Row<Settled>; 5] = [
+    ("throughput, Mbit/s", |it| format!("{:.1}", it.throughput)),
+    ("unsent at most, bytes", |it| it.most_unsent.to_string()),
+    ("in the client's kernel, ms", |it| {
+        format!("{:.1}", it.in_kernel_ms)
+    }),
+    ("in the network, ms", |it| {
+        format!("{:.1}", it.in_network_ms)
+    }),
+    ("read after, ms", |it| format!("{:.1}", it.age_ms)),
+];
 
 impl Client {
     fn watch(&self) -> Result<(Seen, Report)> {
@@ -253,10 +262,18 @@ fn sent(capture: &Capture) -> Vec<Duration> {
 // ANCHOR_END: sent
 
 impl Seen {
-    fn last(&self) -> Duration {
-        self.passages
-            .last()
-            .map_or(Duration::ZERO, |passage| passage.read)
+    fn settled(&self) -> Settled {
+        let settled = || self.passages.iter().filter(|it| it.read > SETTLED);
+        let last = self.passages.last();
+        let lasted = last.map_or(Duration::ZERO, |it| it.read.saturating_sub(SETTLED));
+        let bits = (settled().count() * MESSAGE * 8) as f64;
+        Settled {
+            throughput: bits * 1e-6 / lasted.as_secs_f64(),
+            most_unsent: self.most_unsent,
+            in_kernel_ms: median(settled().map(|it| ms(it.sent.saturating_sub(it.written)))),
+            in_network_ms: median(settled().map(|it| ms(it.read.saturating_sub(it.sent)))),
+            age_ms: median(settled().map(|it| ms(it.read - it.written))),
+        }
     }
 
     /// The message of each [`STEP`] that took the longest.

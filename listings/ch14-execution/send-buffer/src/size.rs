@@ -29,7 +29,7 @@ pub fn show(record: &mut Record) -> Result<()> {
     let mut table = Table::new([
         Column::words("asked for"),
         Column::number("set to", "bytes"),
-        Column::number("`send()` takes", "bytes"),
+        Column::number("taken by `send()`", "bytes"),
         Column::number("on their way", "bytes"),
         Column::number("unsent", "bytes"),
     ]);

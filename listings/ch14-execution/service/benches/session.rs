@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use exec_service::client::get;
 use exec_service::{Limits, Output, Service, Session, Stats, Step};
+use record::{Cell, Column, Record, Table};
 
 /// Turns of each measurement; the median counts.
 const ROUNDS: usize = 51;
@@ -18,6 +19,7 @@ const TURN: Duration = Duration::from_millis(4);
 
 fn main() {
     println!("nanoseconds for one request, median of {ROUNDS} turns\n");
+    let mut table = Table::new([Column::words("request"), Column::number("time", "ns")]);
     let stats = Stats::new("bench", 1).expect("a little memory");
     let now = Instant::now();
     let mut service = Service::new(Limits::default(), stats, 0, now);
@@ -28,21 +30,21 @@ fn main() {
         DNT: 1\r\nConnection: keep-alive\r\nUpgrade-Insecure-Requests: 1\r\n\r\n";
     let post = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n";
     for (name, requests, count) in [
-        ("GET /, as wrk asks", get("/"), 1),
-        ("GET /, 16 in a pipeline", get("/").repeat(16), 16),
-        ("GET /, as a browser asks", browser.to_owned(), 1),
-        ("GET /bytes/1000", get("/bytes/1000"), 1),
-        ("GET /bytes/1048576, not copied", get("/bytes/1048576"), 1),
+        ("`GET /`, as `wrk` asks", get("/"), 1),
+        ("`GET /`, 16 in a pipeline", get("/").repeat(16), 16),
+        ("`GET /`, as a browser asks", browser.to_owned(), 1),
+        ("`GET /bytes/1000`", get("/bytes/1000"), 1),
+        ("`GET /bytes/1048576`, not copied", get("/bytes/1048576"), 1),
         (
-            "POST /echo, 100 bytes",
+            "`POST /echo`, 100 bytes",
             post.to_owned() + &"x".repeat(100),
             1,
         ),
-        ("GET /elsewhere", get("/elsewhere"), 1),
+        ("`GET /elsewhere`", get("/elsewhere"), 1),
     ] {
         let mut session = Session::new(&service, now);
         let mut output = Output::default();
-        let ns = measure(|| {
+        let mut serve = || {
             service.tick(now);
             let mut step = session.receive(
                 &mut service,
@@ -58,10 +60,17 @@ fn main() {
                 }
             }
             assert_eq!(step, Step::Read);
-        });
-        println!("  {name:32}{:8.1}", ns / f64::from(count));
+        };
+        measure(&mut serve); // to warm up
+        let ns = measure(&mut serve);
+        let each = format!("{:.0}", ns / f64::from(count));
+        println!("  {:32}{each:>8}", name.replace('`', ""));
+        table = table.row([name.to_owned(), each].map(Cell::from));
     }
     println!("\n  a session is {} bytes long", size_of::<Session>());
+    let mut record = Record::new();
+    record.add("costs", table);
+    record.save().expect("the record is written");
 }
 
 /// The median time of one call.

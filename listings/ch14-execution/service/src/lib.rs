@@ -43,7 +43,7 @@ pub use listen::{
 pub use output::{OUTPUT_LIMIT, Output};
 pub use pattern::Body;
 pub use service::Service;
-pub use session::{Session, Step};
+pub use session::{ROOT, Session, Step};
 #[cfg(target_os = "linux")]
 pub use shutdown::Shutdown;
 pub use stats::{Counters, Stats, Syscall};

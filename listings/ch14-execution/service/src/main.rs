@@ -128,7 +128,7 @@ impl Stage {
             Step::Wait => format!("Wait, until {} ms", ms(self.session.deadline())),
             Step::Linger | Step::Close => format!("{step:?}"),
         };
-        println!("  {:>6} ms  {call:12} {argument:34} {next}", ms(self.now));
+        println!("  {:>6} ms  {call:12} {argument:38} {next}", ms(self.now));
         let at_us = (self.now - self.start).as_micros() as u64;
         let separator = if argument.is_empty() { "" } else { " " };
         let label = format!("`{call}{separator}{argument}`");

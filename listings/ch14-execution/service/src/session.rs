@@ -34,7 +34,7 @@ pub enum Step {
 const MAX_COPIED: u64 = 16 * 1024;
 
 /// The answer to `/`.
-const ROOT: &[u8] = b"Seven servers, one service.\n";
+pub const ROOT: &[u8] = b"Seven servers, one service.\n";
 
 /// The answer to `/slow`.
 const SLOW: &[u8] = b"Here you are.\n";

@@ -3,13 +3,17 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use record::{Cell, Column, Record, Table};
+use record::{Axis, Cell, Column, Line, Record, Series, Table};
 
 use crate::client::{Answer, Client, get};
 use crate::pattern;
 use crate::stats::{Stats, Syscall, Totals};
+
+/// How many clients ask for it at once.
+const CROWD: usize = 8;
 
 /// How many requests are sent one at a time, and as many in pipelines.
 const REQUESTS: u64 = 1024;
@@ -21,11 +25,12 @@ const PIPELINE: u64 = 16;
 const BYTES: usize = 100_000;
 
 /// How long the server is asked to wait.
-const SLOW: Duration = Duration::from_millis(20);
+const SLOW: Duration = Duration::from_millis(50);
 
 /// Sends everything to the server and tells what came of it.
 pub fn visit(address: SocketAddr, stats: &Stats) -> io::Result<Record> {
     routes(address)?;
+    let slow = slow_crowd(address)?;
 
     let mut client = Client::connect(address)?;
     expect(client.get("/")?, 200)?;
@@ -44,7 +49,10 @@ pub fn visit(address: SocketAddr, stats: &Stats) -> io::Result<Record> {
         }
     }
     let pipelined = stats.total().since(&before);
-    Ok(tell(&one_by_one, &pipelined))
+    let mut record = Record::new();
+    record.add("slow", slow);
+    record.add("syscalls", tell(&one_by_one, &pipelined));
+    Ok(record)
 }
 
 /// Each route once.
@@ -130,7 +138,54 @@ fn expect(answer: Answer, status: u16) -> io::Result<Answer> {
     }
 }
 
-fn tell(one_by_one: &Totals, pipelined: &Totals) -> Record {
+// ANCHOR: slow
+/// So many clients at once ask for something that takes time, though not the server's: each says how
+/// long it has waited for its answer.
+fn slow_crowd(address: SocketAddr) -> io::Result<Series> {
+    let path = format!("/slow/{}", SLOW.as_millis());
+    let mut clients = Vec::new();
+    for _ in 0..CROWD {
+        clients.push(Client::connect(address)?);
+    }
+    let start = Instant::now();
+    let ask = |mut client: Client| -> io::Result<Duration> {
+        expect(client.get(&path)?, 200)?;
+        Ok(start.elapsed())
+    };
+    let mut waited = thread::scope(|scope| {
+        let asking = clients.into_iter().map(|client| {
+            let ask = &ask;
+            scope.spawn(move || ask(client))
+        });
+        let asking: Vec<_> = asking.collect();
+        let answered = asking.into_iter().map(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("a client panicked")))
+        });
+        answered.collect::<io::Result<Vec<Duration>>>()
+    })?;
+    waited.sort();
+    let ms = |time: &Duration| time.as_secs_f64() * 1e3;
+    let (first, last) = (ms(&waited[0]), ms(&waited[CROWD - 1]));
+    println!("{CROWD} clients ask for {path} at once:");
+    println!("  the first is answered after {first:.0} ms, the last after {last:.0} ms\n");
+    let points = waited
+        .iter()
+        .zip(1..)
+        .map(|(time, nth)| (f64::from(nth), ms(time)));
+    Ok(Series {
+        x: Axis::new("answer", ""),
+        y: Axis::new("time", "ms"),
+        lines: vec![Line {
+            name: "answered".to_owned(),
+            points: points.collect(),
+        }],
+    })
+}
+// ANCHOR_END: slow
+
+fn tell(one_by_one: &Totals, pipelined: &Totals) -> Table {
     let made = |call: &&Syscall| one_by_one.of(**call) + pipelined.of(**call) >= REQUESTS / 100;
     let per_request =
         |totals: &Totals, call| format!("{:.2}", totals.of(call) as f64 / totals.requests as f64);
@@ -146,17 +201,15 @@ fn tell(one_by_one: &Totals, pipelined: &Totals) -> Record {
         table = table.row([format!("`{}`", call.name()), one, many].map(Cell::from));
     }
     println!();
-    let mut record = Record::new();
-    record.add("syscalls", table);
-    record
+    table
 }
 
 /// What is left when the server has ended.
 pub fn tell_end(stats: &Stats) {
     let totals = stats.total();
-    println!("SIGTERM is what would end it now, or Ctrl-C. It has ended:");
+    println!("Told to end, as by SIGTERM or Ctrl-C, it has ended:");
     println!(
-        "  {} requests on {} connections, of which {} are open",
+        "  {} requests on {} connections, {} of them open",
         totals.requests,
         totals.accepted,
         totals.accepted - totals.closed

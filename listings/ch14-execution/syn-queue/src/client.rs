@@ -269,10 +269,10 @@ pub fn tell(outcomes: &[(Trial, Outcome)]) -> Table {
     let mut table = Table::new([
         Column::words("the SYN queue"),
         Column::words("`connect()`"),
-        Column::number("after", "ms"),
         Column::words("kept for it"),
         Column::words("options"),
         Column::number("largest segment", "bytes"),
+        Column::number("after", "ms"),
     ]);
     let kept = |outcome: &Outcome| match outcome.kept {
         _ if outcome.error.is_some() => "–",
@@ -306,7 +306,7 @@ pub fn tell(outcomes: &[(Trial, Outcome)]) -> Table {
         };
         let after = format!("{ms:.0}");
         let (what, kept) = (trial.what.to_owned(), kept(outcome).to_owned());
-        table = table.row([what, says, after, kept, options, mss]);
+        table = table.row([what, says, kept, options, mss, after]);
     }
     table
 }

@@ -81,6 +81,8 @@ pub fn tell(outcome: &Outcome) -> Result<Wire, Error> {
 }
 
 fn timestamps(at: usize, value: u32, hidden: Hidden) -> Vec<Field> {
+    /// How many of the clock's bits are bytes that it has to itself.
+    const WHOLE_BYTES: usize = 24;
     let bit = (at + 2) * 8; // behind kind and length
     let clock = 32 - OPTION_BITS;
     let options = bit + clock;
@@ -89,7 +91,8 @@ fn timestamps(at: usize, value: u32, hidden: Hidden) -> Vec<Field> {
         Field::bytes("value", at + 2, 4)
             .value(format!("`{value}`"))
             .fields([
-                Field::bits("the server's clock", bit, clock),
+                Field::bits("the server's clock, first three bytes", bit, WHOLE_BYTES),
+                Field::bits("its last two bits", bit + WHOLE_BYTES, clock - WHOLE_BYTES),
                 Field::bits("`ECN`", options, 1).value(format!("`{}`", u8::from(hidden.ecn))),
                 Field::bits("`SACK`", options + 1, 1).value(format!("`{}`", u8::from(hidden.sack))),
                 Field::bits("the client's window scale", options + 2, 4)

@@ -1,11 +1,9 @@
 //! The sockets of a network namespace with the lengths of their queues: what `ss` prints, by the way
 //! that `ss` takes, `sock_diag`(7).
 //!
-//! Chapter 5 asks for one connection ([`tcp-close`]). Here the question is a *dump*: all TCP sockets
-//! in some states. That is how the half-open connections are counted, for which the kernel keeps
-//! small entries instead of sockets.
-//!
-//! [`tcp-close`]: https://man7.org/linux/man-pages/man7/sock_diag.7.html
+//! Chapter 5's `tcp-close` asks for one connection. Here the question is a *dump*: all TCP sockets in
+//! some states. So the half-open connections are counted, for which the kernel keeps small entries
+//! instead of sockets.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};

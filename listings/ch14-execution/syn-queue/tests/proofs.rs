@@ -82,10 +82,10 @@ fn client(what: &str) -> Vec<String> {
 }
 
 const CONNECT: usize = 1;
-const AFTER: usize = 2;
-const KEPT: usize = 3;
-const OPTIONS: usize = 4;
-const LARGEST: usize = 5;
+const KEPT: usize = 2;
+const OPTIONS: usize = 3;
+const LARGEST: usize = 4;
+const AFTER: usize = 5;
 
 /// Who says what in a figure.
 type Said = Vec<(usize, String)>;

@@ -14,6 +14,7 @@ pub mod pool;
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use exec_service::{Listeners, Model, Setup, Workers};
 
@@ -26,10 +27,13 @@ use pool::Pool;
 /// some. Each costs the kernel a stack of 16 KiB, and the process as much of its own as it has used.
 const THREADS: usize = 10_240;
 
+/// How long a thread without work waits for some before it ends.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How this server executes the service.
 pub const MODEL: Model = Model {
     name: env!("CARGO_PKG_NAME"),
-    workers_are: "threads at most, one for each connection",
+    workers_are: "threads, one for each connection, started when they are needed",
     workers: Workers::Fixed(THREADS),
     listeners: Listeners::Shared,
     serve,
@@ -41,7 +45,7 @@ pub const MODEL: Model = Model {
 ///
 /// When it can accept nobody any more.
 pub fn serve(setup: &Setup) -> io::Result<()> {
-    let pool = Pool::new(setup.workers);
+    let pool = Pool::new(setup.workers, PATIENCE);
     let conversations = Conversations::new(setup.workers);
     thread::scope(|scope| {
         setup.ready();

@@ -9,9 +9,6 @@ use std::time::{Duration, Instant};
 /// A thread's stack, in bytes. It is address space until it is used.
 const STACK_LEN: usize = 128 * 1024;
 
-/// How long a thread without work waits for some before it ends.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 // ANCHOR: pool
 /// Threads, each of which does one piece of work at a time.
 #[derive(Debug)]
@@ -33,18 +30,20 @@ struct State<W> {
     empty: Vec<usize>,
     /// How many threads there can be.
     places: usize,
+    patience: Duration,
     over: bool,
 }
 
 impl<W: Send> Pool<W> {
-    /// A pool without threads, with room for so many.
+    /// A pool without threads, with room for so many. A thread that has no work ends after `patience`.
     #[must_use]
-    pub fn new(places: usize) -> Self {
+    pub fn new(places: usize, patience: Duration) -> Self {
         let state = State {
             handed: VecDeque::new(),
             waiting: 0,
             empty: (0..places).rev().collect(),
             places,
+            patience,
             over: false,
         };
         Self {
@@ -109,7 +108,7 @@ impl<W: Send> Pool<W> {
         let mut state = self.lock();
         state.waiting += 1;
         self.room.notify_all();
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + state.patience;
         loop {
             let now = Instant::now();
             let work = state.handed.pop_front();
@@ -166,13 +165,16 @@ mod tests {
 
     use super::*;
 
+    /// Longer than any of these tests.
+    const LONG: Duration = Duration::from_secs(60);
+
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(10)
     }
 
     #[test]
     fn a_thread_that_is_free_is_used_again_and_another_only_when_none_is() {
-        let pool = Pool::new(3);
+        let pool = Pool::new(3, LONG);
         let (tell, told) = mpsc::channel();
         let tell = &tell;
         thread::scope(|scope| {
@@ -215,7 +217,7 @@ mod tests {
 
     #[test]
     fn all_work_that_was_handed_over_is_done_before_the_end() {
-        let pool = Pool::new(4);
+        let pool = Pool::new(4, LONG);
         let finished = Mutex::new(Vec::new());
         let done = &finished;
         thread::scope(|scope| {
@@ -231,5 +233,21 @@ mod tests {
         let mut done = finished.into_inner().unwrap();
         done.sort_unstable();
         assert!(done.into_iter().eq(0..1000));
+    }
+
+    #[test]
+    fn threads_that_have_nothing_to_do_for_long_end() {
+        let pool = Pool::new(4, Duration::from_millis(50));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                pool.hand_over(scope, (), |_| |()| ()).unwrap();
+            }
+            let at_latest = soon();
+            while pool.lock().waiting > 0 || pool.lock().empty.len() < 4 {
+                assert!(Instant::now() < at_latest);
+                thread::yield_now();
+            }
+            // The scope ends only when all threads have.
+        });
     }
 }

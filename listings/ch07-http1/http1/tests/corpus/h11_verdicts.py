@@ -9,7 +9,8 @@ import h11
 
 def server(data, ended):
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=16 * 1024)
-    connection.receive_data(data)
+    if data:  # no data would say that the connection has ended
+        connection.receive_data(data)
     messages = []
     while True:
         event = connection.next_event()
@@ -31,7 +32,8 @@ def client(data, asked, ended):
     target = "a.example:443" if asked == "CONNECT" else "/"
     connection.send(h11.Request(method=asked, target=target, headers=[("Host", "a.example")]))
     connection.send(h11.EndOfMessage())
-    connection.receive_data(data)
+    if data:  # no data would say that the connection has ended
+        connection.receive_data(data)
     if ended:
         connection.receive_data(b"")
     messages = []

@@ -82,7 +82,7 @@ pub fn a_thousand_pipelined_requests_are_answered_in_order(subject: &Subject) {
     let request = |n: usize| match n {
         SLOW => get("/slow/30"),
         LARGE => get(&format!("/bytes/{LARGE_LEN}")),
-        _ if n % 4 == 0 => get("/"),
+        _ if n.is_multiple_of(4) => get("/"),
         _ if n % 4 == 1 => get(&format!("/bytes/{n}")),
         _ if n % 4 == 2 => post(&format!("number {n}")),
         _ => post_chunked(&["chunk ", &n.to_string()]),
@@ -101,7 +101,7 @@ pub fn a_thousand_pipelined_requests_are_answered_in_order(subject: &Subject) {
         match n {
             SLOW => assert!(!body.is_empty()),
             LARGE => assert_eq!(answer.body, pattern::memory()[..LARGE_LEN]),
-            _ if n % 4 == 0 => assert!(!body.is_empty()),
+            _ if n.is_multiple_of(4) => assert!(!body.is_empty()),
             _ if n % 4 == 1 => assert_eq!(answer.body, pattern::memory()[..n]),
             _ if n % 4 == 2 => assert_eq!(body, format!("number {n}")),
             _ => assert_eq!(body, format!("chunk {n}")),
