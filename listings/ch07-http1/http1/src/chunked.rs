@@ -176,6 +176,7 @@ impl Decoder {
         }
     }
 
+    // ANCHOR: step
     /// Reads one byte of what is not content.
     fn step(&mut self, byte: u8, limits: &Limits) -> Result<(), What> {
         self.state = match self.state {
@@ -212,6 +213,8 @@ impl Decoder {
         };
         Ok(())
     }
+
+    // ANCHOR_END: step
 
     fn extension(&mut self, at: Extension, byte: u8, limits: &Limits) -> Result<State, What> {
         self.extensions += 1;

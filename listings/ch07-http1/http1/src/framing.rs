@@ -203,6 +203,7 @@ impl Notes {
         Ok(())
     }
 
+    // ANCHOR: framing
     /// How the content is delimited of a message that may have some (RFC 9112 §6.3).
     #[inline(always)]
     pub(crate) fn framing(
@@ -242,6 +243,8 @@ impl Notes {
             Coding::Others | Coding::OthersThenChunked => self.at_coding(What::CodingUnknown),
         }
     }
+
+    // ANCHOR_END: framing
 
     fn at_coding<T>(&self, what: What) -> Result<T, Error> {
         Err(Error::new(what, self.coding_at.into()))
@@ -299,12 +302,6 @@ fn is_in_brackets(byte: u8) -> bool {
 
 /// Up to 65535; an empty one is the scheme's own.
 fn is_port(port: &[u8]) -> bool {
-    let number = port
-        .iter()
-        .take(5)
-        .try_fold(0, |number, digit| match digit {
-            b'0'..=b'9' => Some(number * 10 + u32::from(digit - b'0')),
-            _ => None,
-        });
-    port.len() <= 5 && number.is_some_and(|number| number <= u16::MAX.into())
+    // Numbers of five digits are in the order of their digits.
+    port.iter().all(u8::is_ascii_digit) && (port.len() < 5 || port.len() == 5 && port <= b"65535")
 }

@@ -1,5 +1,7 @@
 //! The first part of a message: a start line, field lines, an empty line (RFC 9112 §2.1).
 
+use std::ops::Range;
+
 use crate::error::{Error, What};
 use crate::field::{Fields, Scratch, Slot};
 use crate::framing::{Kind, Notes};
@@ -17,8 +19,9 @@ pub(crate) trait Start: Copy {
     /// What is known before a byte has been read.
     const KNOWN: Option<Self>;
 
-    /// Reads the line, which begins at byte `at` of the message.
-    fn parse(line: &[u8], at: usize) -> Result<Self, Error>;
+    /// Reads the line that these bytes of the message are. What follows it is there, too, so that
+    /// more bytes can be looked at together than a short line has.
+    fn parse(bytes: &[u8], line: Range<usize>) -> Result<Self, Error>;
 }
 
 /// A trailer section has no line of its own in front (RFC 9112 §7.1.2).
@@ -31,7 +34,7 @@ impl Start for Trailers {
     const TOO_LONG: What = What::FieldTooLong;
     const KNOWN: Option<Self> = Some(Self);
 
-    fn parse(_: &[u8], _: usize) -> Result<Self, Error> {
+    fn parse(_: &[u8], _: Range<usize>) -> Result<Self, Error> {
         Ok(Self)
     }
 }
@@ -39,10 +42,10 @@ impl Start for Trailers {
 /// How far a head has been read.
 ///
 /// The bytes of an unfinished head stay where they are, and the next call gets them again with what
-/// has come since. Each line is judged once, when its end is there, and no byte is looked at twice
-/// for that, so a client that sends single bytes costs no more than one that sends all at once. Only
-/// the places of the fields are not kept: a head that came in pieces is read once more when it is
-/// complete, to note them.
+/// has come since. Each line is judged once, when its end is there, and a call looks at nothing in
+/// front of the bytes that are new but the rest of a block; so a client that sends single bytes costs
+/// in proportion to its bytes. Only the places of the fields are not kept: a head that came in pieces
+/// is read once more when it is complete, to note them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head<S> {
     start: Option<S>,
@@ -112,6 +115,7 @@ impl<S: Start> Head<S> {
         }))
     }
 
+    // ANCHOR: lines
     /// Reads lines up to the empty one. Gives the first, the number of fields, and the length of all.
     /// `more`: others may follow the bytes.
     #[inline(always)]
@@ -134,7 +138,7 @@ impl<S: Start> Head<S> {
                 let line = lines.line;
                 match lines.next(limits.start_line, S::TOO_LONG)? {
                     None => return Ok(self.pause(bytes, line, None, 0)),
-                    Some(end) if end > line => break S::parse(&bytes[line..end], line)?,
+                    Some(end) if end > line => break S::parse(bytes, line..end)?,
                     Some(_) if self.empty_lines == S::EMPTY_LINES => {
                         return Err(Error::new(What::EmptyLine, line));
                     }
@@ -162,6 +166,8 @@ impl<S: Start> Head<S> {
             self.notes.note(slot, bytes, S::KIND)?;
         }
     }
+
+    // ANCHOR_END: lines
 
     /// Notes how far it has come, when the bytes have ended.
     #[cold]

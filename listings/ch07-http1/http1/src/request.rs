@@ -1,6 +1,7 @@
 //! Requests: `GET /index.html HTTP/1.1` and fields (RFC 9112 §3).
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::error::{Error, What};
 use crate::field::{Fields, Scratch, Slot};
@@ -185,58 +186,31 @@ fn split_query(origin: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Where the parts of a target are.
+/// The form of a target, without its parts: hardly anyone asks for those of an absolute one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Origin,
-    Absolute {
-        authority_at: u32,
-        authority_len: u32,
-    },
+    Absolute,
     Authority,
     Asterisk,
 }
 
 impl Form {
     /// The form of a target that has the right characters, and that begins at byte `at`.
-    #[inline]
+    #[inline(always)]
     fn of(target: &[u8], method: &[u8], at: usize) -> Result<Self, Error> {
         match target {
-            _ if method == b"CONNECT" => Self::connect(target),
-            [b'/', ..] => Some(Self::Origin),
-            b"*" if method == b"OPTIONS" => Some(Self::Asterisk),
-            _ => Self::absolute(target),
+            [b'/', ..] if method != b"CONNECT" => Ok(Self::Origin),
+            _ => Self::other(target, method).ok_or(Error::new(What::TargetForm, at)),
         }
-        .ok_or(Error::new(What::TargetForm, at))
     }
 
-    /// Host and port; the port cannot be left out (RFC 9112 §3.2.3).
-    fn connect(target: &[u8]) -> Option<Self> {
-        let port = target.rsplit(|byte| *byte == b':').next()?;
-        let has_port =
-            port.len() < target.len() && !port.is_empty() && port.iter().all(u8::is_ascii_digit);
-        (has_port && is_authority(target)).then_some(Self::Authority)
-    }
-
-    /// A scheme, `://`, an authority without user information (RFC 9110 §4.2.4), and the rest.
-    fn absolute(target: &[u8]) -> Option<Self> {
-        let scheme_len = target.iter().position(|byte| *byte == b':')?;
-        let (scheme, rest) = target.split_at(scheme_len);
-        let in_scheme =
-            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
-        if !scheme.first()?.is_ascii_alphabetic() || !scheme.iter().all(in_scheme) {
-            return None;
+    fn other(target: &[u8], method: &[u8]) -> Option<Self> {
+        match method {
+            b"CONNECT" => is_authority_with_port(target).then_some(Self::Authority),
+            b"OPTIONS" if target == b"*" => Some(Self::Asterisk),
+            _ => absolute(target).map(|_| Self::Absolute),
         }
-        let rest = rest.strip_prefix(b"://")?;
-        let authority_len = rest
-            .iter()
-            .position(|byte| matches!(byte, b'/' | b'?'))
-            .unwrap_or(rest.len());
-        let authority_at = u32::try_from(target.len() - rest.len()).ok()?;
-        is_authority(&rest[..authority_len]).then_some(Self::Absolute {
-            authority_at,
-            authority_len: u32::try_from(authority_len).ok()?,
-        })
     }
 
     #[inline]
@@ -245,12 +219,8 @@ impl Form {
             Self::Origin => Target::Origin(target),
             Self::Authority => Target::Authority(target),
             Self::Asterisk => Target::Asterisk,
-            Self::Absolute {
-                authority_at,
-                authority_len,
-            } => {
-                let (authority, origin) =
-                    target[authority_at as usize..].split_at(authority_len as usize);
+            Self::Absolute => {
+                let (authority, origin) = absolute(target).unwrap_or_default();
                 Target::Absolute {
                     uri: target,
                     authority,
@@ -259,6 +229,30 @@ impl Form {
             }
         }
     }
+}
+
+/// Host and port; the port cannot be left out (RFC 9112 §3.2.3).
+fn is_authority_with_port(target: &[u8]) -> bool {
+    let port = target.rsplit(|byte| *byte == b':').next();
+    let has_port = port.is_some_and(|port| {
+        port.len() < target.len() && !port.is_empty() && port.iter().all(u8::is_ascii_digit)
+    });
+    has_port && is_authority(target)
+}
+
+/// Authority and rest of a URI: a scheme, `://`, an authority without user information (RFC 9110
+/// §4.2.4), and what follows.
+fn absolute(uri: &[u8]) -> Option<(&[u8], &[u8])> {
+    let scheme_len = uri.iter().position(|byte| *byte == b':')?;
+    let (scheme, rest) = uri.split_at(scheme_len);
+    let in_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    if !scheme.first()?.is_ascii_alphabetic() || !scheme.iter().all(in_scheme) {
+        return None;
+    }
+    let rest = rest.strip_prefix(b"://")?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
+    let (authority, origin) = rest.split_at(end.unwrap_or(rest.len()));
+    is_authority(authority).then_some((authority, origin))
 }
 
 /// Where the parts of a request line are.
@@ -279,11 +273,13 @@ impl Start for RequestLine {
     const KNOWN: Option<Self> = None;
 
     #[inline(always)]
-    fn parse(line: &[u8], at: usize) -> Result<Self, Error> {
-        let method_len = match scan::word_end(line) {
-            Some(len) if line[len] == b' ' => len,
-            _ => scan::token_end(line),
+    fn parse(bytes: &[u8], line: Range<usize>) -> Result<Self, Error> {
+        let at = line.start;
+        let method_len = match scan::word_end(&bytes[at..]) {
+            Some(len) if bytes[at + len] == b' ' => len,
+            _ => scan::token_end(&bytes[line.clone()]),
         };
+        let line = &bytes[line];
         let (method, rest) = line.split_at(method_len);
         let ([_, ..], [b' ', rest @ ..]) = (method, rest) else {
             return Err(no_method(line, method_len, at));
@@ -356,6 +352,7 @@ impl<'a> Request<'a> {
     ///
     /// When it is no request, when another server could take it for a different one, or when it goes
     /// beyond a limit: see [`What`].
+    #[inline]
     pub fn parse(bytes: &'a [u8], scratch: &'a mut Scratch) -> Result<Option<Self>, Error> {
         Self::resume(&mut { Head::NEW }, bytes, scratch)
     }

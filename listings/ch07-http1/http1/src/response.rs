@@ -1,6 +1,7 @@
 //! Responses: `HTTP/1.1 200 OK` and fields (RFC 9112 §4).
 
 use std::fmt;
+use std::ops::Range;
 
 use crate::error::{Error, What};
 use crate::field::{Fields, Scratch};
@@ -49,7 +50,9 @@ impl Start for StatusLine {
     const KNOWN: Option<Self> = None;
 
     #[inline(always)]
-    fn parse(line: &[u8], at: usize) -> Result<Self, Error> {
+    fn parse(bytes: &[u8], line: Range<usize>) -> Result<Self, Error> {
+        let at = line.start;
+        let line = &bytes[line];
         let error = |offset| Err(Error::new(What::StatusLine, at + offset));
         let Some((version, rest)) = line.split_first_chunk::<8>() else {
             return error(0);
@@ -99,6 +102,7 @@ impl<'a> Response<'a> {
     ///
     /// When it is no response, when others could take it for a different one, or when it goes beyond
     /// a limit: see [`What`].
+    #[inline]
     pub fn parse(
         bytes: &'a [u8],
         asked: Asked,

@@ -8,7 +8,7 @@
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code, reason = "it says why it may")]
+#[allow(unsafe_code, reason = "it calls SSE2's instructions, which is all")]
 mod sse2;
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -24,17 +24,17 @@ const BLOCK: usize = 64;
 const HALF: usize = BLOCK / 2;
 
 /// What may be part of a token: a method, a field's name (RFC 9110 §5.6.2).
-const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~", true);
+const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
 
 /// What a host's name is made of (RFC 3986 §3.2.2), escapes included.
-const HOST: [bool; 256] = table(b"!$%&'()*+,-.;=_~", true);
+const HOST: [bool; 256] = table(b"!$%&'()*+,-.;=_~");
 
 /// Letters and digits, and some more.
-const fn table(more: &[u8], alphanumeric: bool) -> [bool; 256] {
+const fn table(more: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        table[byte] = alphanumeric && (byte as u8).is_ascii_alphanumeric();
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
         byte += 1;
     }
     let mut at = 0;
@@ -92,8 +92,9 @@ pub fn token_end(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| is_token(**byte)).count()
 }
 
-/// Whether a token says this, in whatever case. `known` is in lower case; a letter differs from its
-/// other case by one bit, and nothing else in a token is what a letter or hyphen is but for that bit.
+/// Whether a token, or other text without control characters, says this in whatever case. `known` is
+/// in lower case: a letter differs from its other case by one bit, and no other character of text is
+/// a letter or a hyphen but for that bit.
 #[inline(always)]
 pub fn is<const N: usize>(token: &[u8], known: &[u8; N]) -> bool {
     let Some(token) = token.first_chunk::<N>().filter(|_| token.len() == N) else {

@@ -33,7 +33,7 @@ fn fields(most: usize) -> impl Strategy<Value = Vec<Pair>> {
     ];
     let name = token().prop_filter("the connection's own", move |name| {
         let is = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
-        !ours.iter().any(|known| is(known))
+        !ours.iter().any(is)
     });
     vec((name, value()), 0..most)
 }
@@ -215,7 +215,12 @@ proptest! {
                 // A right field with a wrong sense, such as `Host: a b`.
                 Err(error) => prop_assert!(error.what.section().1 != "5.1", "{}", error),
             },
-            Err(error) => prop_assert!(!matches!(read, Ok(Some(_))), "{} is read", error),
+            // Read it may be, but as another: `a:` and nothing is `a` and a colon.
+            Err(_) => {
+                let is = |field: Field| field.name() == name && field.value() == text;
+                let read = read.ok().flatten();
+                prop_assert!(!read.is_some_and(|request| request.fields().iter().any(is)));
+            }
         }
     }
 

@@ -58,7 +58,7 @@ pub fn nobody_accepts() -> Result<Table, Error> {
         }
         let queue = stage.queue()?;
         // ANCHOR_END: fill
-        let counted = ["ListenOverflows", "ListenDrops"].map(|name| stage.counter(name));
+        let counted = [stage.overflows()?, stage.drops()?];
         let found = [
             queue.length,
             queue.limit,

@@ -96,7 +96,7 @@ pub fn meeting(abort: u8, cookies: u8) -> Result<Option<Meeting>, Error> {
         return Ok(None); // came too late to take the last place
     };
     wait_until("the ACK has come, too", || {
-        Ok(stage.queue()?.length == 2 && stage.counter("ListenDrops") > 0)
+        Ok(stage.queue()?.length == 2 && stage.drops()? > 0)
     })?;
     let server = state(&stage.diag, late.local_addr()?)?;
     // ANCHOR_END: overlap
@@ -126,7 +126,7 @@ fn try_once(abort: u8) -> Result<Option<(Overlap, Report)>, Error> {
     // ANCHOR: ending
     let (mut resent, mut accepted, mut open) = (0, None, Vec::new());
     let ending = if abort == 0 {
-        let overflows = |count| wait_until("it is dropped", || Ok(stage.overflows() >= count));
+        let overflows = |count| wait_until("it is dropped", || Ok(stage.overflows()? >= count));
         wait_until("the SYN ACK is sent again", || {
             let entry = state(&stage.diag, late.local_addr()?)?;
             resent = entry.map_or(0, |entry| entry.retransmits);
@@ -161,7 +161,7 @@ fn try_once(abort: u8) -> Result<Option<(Overlap, Report)>, Error> {
         client: client.map(|socket| socket.state),
         server: server.map(|socket| socket.state),
         ending,
-        overflows: stage.overflows(),
+        overflows: stage.overflows()?,
         resent,
         sequence: sequence(&stage.lab.capture(), ports, accepted),
     };

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use exec_syn_queue::counters::Counters;
 use exec_syn_queue::diag::{self, Diag};
 use exec_syn_queue::wait_until;
 use lab::{Host, Lab, Link};
@@ -57,6 +58,7 @@ pub struct Stage {
     pub address: SocketAddr,
     pub listener: TcpListener,
     pub diag: Diag,
+    pub counters: Counters,
 }
 
 impl Stage {
@@ -86,6 +88,7 @@ impl Stage {
         // ANCHOR_END: listen
         Ok(Self {
             diag: server.run(Diag::open)?,
+            counters: server.run(Counters::open)?,
             lab,
             client,
             server,
@@ -98,7 +101,7 @@ impl Stage {
     /// Lets the client connect, and waits until it has, or until the server has dropped its
     /// SYN.
     pub fn connect(&self) -> io::Result<Client> {
-        let dropped = self.counter("ListenDrops");
+        let dropped = self.drops()?;
         let open = || Socket::new(Domain::IPV4, Type::STREAM, None);
         let socket = self.client.run(open)?;
         socket.set_nonblocking(true)?;
@@ -110,7 +113,7 @@ impl Stage {
         let mut connected = false;
         wait_until("the SYN is answered or dropped", || {
             connected = outcome(&stream, SOON)?;
-            Ok(connected || self.counter("ListenDrops") > dropped)
+            Ok(connected || self.drops()? > dropped)
         })?;
         Ok(match connected {
             true => Client::Connected(stream),
@@ -135,16 +138,14 @@ impl Stage {
         })
     }
 
-    /// One of the server's `TcpExt` counters, as `nstat` names it.
-    pub fn counter(&self, name: &str) -> u32 {
-        let counters = self.server.counters();
-        let count = counters.get(&format!("TcpExt{name}"));
-        count.map_or(0, |&count| count as u32)
+    /// How often a segment has met a full queue.
+    pub fn overflows(&self) -> io::Result<u32> {
+        self.counters.get("ListenOverflows")
     }
 
-    /// How often a segment has met a full queue.
-    pub fn overflows(&self) -> u32 {
-        self.counter("ListenOverflows")
+    /// How many SYNs were dropped, and other segments that met a full queue.
+    pub fn drops(&self) -> io::Result<u32> {
+        self.counters.get("ListenDrops")
     }
 
     /// Calls `listen()` on the socket that listens already.

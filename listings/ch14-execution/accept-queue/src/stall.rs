@@ -83,7 +83,7 @@ fn try_once() -> Result<(Stall, Report), Error> {
             "the client was accepted, or waits, or its SYN was dropped",
             || {
                 let accepted = accepted.load(Ordering::Relaxed) as u32;
-                let others = stage.queue()?.length + stage.counter("ListenDrops");
+                let others = stage.queue()?.length + stage.drops()?;
                 Ok(accepted + others >= number as u32)
             },
         )?;
@@ -229,7 +229,8 @@ impl Stall {
     pub fn queue(&self) -> Series {
         /// A step is drawn as wide as this, in ms, since no two points may stand on one place.
         const STEP: f64 = 0.001;
-        let end = in_ms(EVERY * CLIENTS as u32);
+        let end = self.visits.iter().map(|visit| visit.came).max();
+        let end = in_ms(end.unwrap_or_default());
         let mut points: Vec<(f64, f64)> = Vec::new();
         for &(at, length) in &self.queue {
             let (at, length) = (in_ms(at), f64::from(length));

@@ -199,7 +199,8 @@ fn while_a_server_stops_as_many_wait_as_there_is_room_for_and_the_rest_loses_a_s
     assert_eq!(slow(connect), (38..=60).collect::<Vec<_>>());
     for number in 38..=60 {
         let took = connect[number - 1].1;
-        assert!((1000.0..2000.0).contains(&took), "{number}: {took} ms");
+        // Or three, where the machine was so busy that the second SYN met a full queue, too.
+        assert!((1000.0..4000.0).contains(&took), "{number}: {took} ms");
     }
     // And they waited for the answer until the server went on, the first of them the longest.
     let waits = |number: usize| answer[number - 1].1;
@@ -219,7 +220,7 @@ fn the_queue_grows_to_its_limit_while_the_server_stops_and_is_empty_soon_after()
     let empty = empty
         .expect("it is emptied before the first of the others comes back")
         .0;
-    assert!(empty - full < 200.0, "{full} and {empty} ms");
+    assert!(empty - full < 300.0, "{full} and {empty} ms");
 }
 
 #[test]

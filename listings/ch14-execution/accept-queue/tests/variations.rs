@@ -152,11 +152,11 @@ fn a_full_queue_drops_a_syn_before_it_thinks_of_a_cookie() {
         .unwrap();
         let _waits = connected(&stage);
         stage.waits_for(1).unwrap();
-        let sent = stage.counter("SyncookiesSent");
+        let sent = stage.counters.get("SyncookiesSent").unwrap();
         assert_eq!(sent, 1);
         assert!(matches!(stage.connect().unwrap(), Client::Waits(_)));
-        assert_eq!(stage.counter("SyncookiesSent"), sent);
-        assert_eq!(stage.counter("ListenOverflows"), 1);
+        assert_eq!(stage.counters.get("SyncookiesSent").unwrap(), sent);
+        assert_eq!(stage.counters.get("ListenOverflows").unwrap(), 1);
     });
 }
 
@@ -220,7 +220,7 @@ fn tcp_defer_accept_leaves_a_client_in_the_syn_queue_until_it_has_said_something
         defer_accept(&stage.listener);
         let mut client = connected(&stage);
         wait_until("the ACK is put aside", || {
-            Ok(stage.counter("TCPDeferAcceptDrop") == 1)
+            Ok(stage.counters.get("TCPDeferAcceptDrop")? == 1)
         })
         .unwrap();
         assert_eq!(stage.queue().unwrap().length, 0);

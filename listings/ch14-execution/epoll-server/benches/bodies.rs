@@ -33,12 +33,14 @@ mod linux {
     const SENT: usize = 256;
     const ROUNDS: usize = 15;
 
+    /// Sends from this place of the pattern on, and gives how many bytes were taken.
+    type Send = fn(&TcpStream, usize) -> io::Result<usize>;
+
     /// Of one round: the sending thread's processor time for a mebibyte, and mebibytes a second.
     type Measured = (f64, f64);
 
     pub fn run() -> io::Result<()> {
-        let ways: [(&str, fn(&TcpStream, usize) -> io::Result<usize>); 2] =
-            [("`sendfile`", by_sendfile), ("`writev`", by_writev)];
+        let ways: [(&str, Send); 2] = [("`sendfile`", by_sendfile), ("`writev`", by_writev)];
         let mut rounds = [Vec::new(), Vec::new()];
         for _ in 0..ROUNDS {
             for ((_, send), rounds) in ways.iter().zip(&mut rounds) {
@@ -86,7 +88,7 @@ mod linux {
         Ok(writev(socket, &[IoSlice::new(&pattern::memory()[at..])])?)
     }
 
-    fn round(send: fn(&TcpStream, usize) -> io::Result<usize>) -> io::Result<Measured> {
+    fn round(send: Send) -> io::Result<Measured> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let mut reads = TcpStream::connect(listener.local_addr()?)?;
         let (sends, _) = listener.accept()?;

@@ -1,6 +1,5 @@
 //! One connection: its socket, what epoll has said about it, and its turn.
 
-use std::mem;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
@@ -94,7 +93,7 @@ impl Connection {
         }
         let outcome = self.steps(lent);
         if !lent.output.is_empty() {
-            self.parked = Some(Box::new(mem::take(&mut lent.output)));
+            self.parked = Some(lent.output.park());
         }
         outcome
     }

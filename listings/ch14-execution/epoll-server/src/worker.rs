@@ -6,10 +6,12 @@ use std::net::TcpListener;
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use exec_service::{ACCEPT_PAUSE, Output, Session, Setup, Syscall, pattern, stop_accepting};
+use exec_service::{
+    ACCEPT_PAUSE, Output, Session, Setup, Syscall, pattern, stop_accepting, stop_listening,
+};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::socket::{Shutdown, SockFlag, accept4, shutdown};
+use nix::sys::socket::{SockFlag, accept4};
 
 use crate::connection::{Connection, Lent, Outcome};
 use crate::slab::{Slab, Token};
@@ -215,8 +217,8 @@ impl<'a> Worker<'a> {
     // ANCHOR_END: accept
 
     // ANCHOR: close
-    /// Dropping the connection closes its socket. Of that epoll forgets a socket, and the timers may
-    /// ring for nobody.
+    /// Dropping the connection closes its socket, which takes it out of epoll. The timers may ring for
+    /// nobody.
     fn close(&mut self, token: Token) {
         if self.connections.remove(token).is_some() {
             self.lent.service.count(Syscall::Close);
@@ -263,7 +265,7 @@ impl<'a> Worker<'a> {
             .as_ref()
             .is_some_and(|drain| drain.last_handshakes <= self.lent.now)
         {
-            self.stop_listening();
+            self.end_listening();
         }
     }
     // ANCHOR_END: deadlines
@@ -292,11 +294,11 @@ impl<'a> Worker<'a> {
     }
 
     /// Serves those whose handshakes were complete too late for the first time, and nobody after.
-    fn stop_listening(&mut self) {
+    fn end_listening(&mut self) {
         self.accept();
         if let (Some(listener), None) = (self.listener, self.accept_at) {
             self.lent.service.count(Syscall::Shutdown);
-            let _ = shutdown(listener.as_raw_fd(), Shutdown::Read);
+            stop_listening(listener);
             self.listener = None;
         }
     }

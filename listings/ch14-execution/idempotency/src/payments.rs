@@ -15,10 +15,10 @@ pub const LONGEST_NAME: usize = 255;
 /// and far below where sums of them would overflow.
 pub const MOST_CENTS: u64 = 1_000_000_000;
 
-/// For how long a worker has a request to itself. A worker that works has its answer from the bank
-/// before ([`bank::PATIENCE`]); after it, it counts as dead.
+/// For how long a worker has a request to itself. One that works has asked the bank and stored the
+/// answer by then, whatever it had to wait for; one that has not counts as dead.
 pub const LEASE_S: u64 = 30;
-const _: () = assert!(LEASE_S > bank::PATIENCE.as_secs() + store::PATIENCE.as_secs());
+const _: () = assert!(LEASE_S > 2 * bank::PATIENCE.as_secs() + store::PATIENCE.as_secs());
 
 /// How long an answer is kept: longer than any client goes on repeating. Published, since after it
 /// the same key means a new payment.

@@ -230,13 +230,18 @@ const WORST: &str = "bank answered";
 
 /// A crash at the worst moment, seen from all sides.
 fn crash(world: &World) -> Result<Sequence, Error> {
+    let step = true;
+    let mut victim = world.worker(Options {
+        step,
+        ..Options::default()
+    })?;
+    let start = Instant::now();
+    let us = || start.elapsed().as_micros() as u64;
     let mut sequence = Sequence::new();
     let client = sequence.host("client", None);
     let worker = sequence.host("worker", None);
     let database = sequence.host("database", None);
     let bank = sequence.host("bank", None);
-    let start = Instant::now();
-    let us = || start.elapsed().as_micros() as u64;
     let tell = |sequence: &mut Sequence, step: &str| match step {
         "key committed" => sequence.message(us(), worker, database, "key, reference", None),
         "bank asked" => sequence.message(us(), worker, bank, "charge reference", None),
@@ -246,12 +251,7 @@ fn crash(world: &World) -> Result<Sequence, Error> {
         _ => (),
     };
     let request = format!("shop-5 {KEY} visa-5 4200");
-    let step = true;
 
-    let mut victim = world.worker(Options {
-        step,
-        ..Options::default()
-    })?;
     sequence.message(us(), client, worker, "payment with key", None);
     victim.ask_and_kill(&request, |step| {
         tell(&mut sequence, step);
@@ -273,7 +273,7 @@ fn crash(world: &World) -> Result<Sequence, Error> {
         client,
         worker,
         "payment with key",
-        Some("the same request"),
+        Some("The same request."),
     );
     let end = next.ask_and_kill(&request, |step| {
         tell(&mut sequence, step);

@@ -1,7 +1,6 @@
 //! One connection: its socket, what mio has said about it, and its turn.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::mem;
 use std::net::Shutdown;
 use std::time::Instant;
 
@@ -75,7 +74,7 @@ impl Connection {
         }
         let outcome = self.steps(lent);
         if !lent.output.is_empty() {
-            self.parked = Some(Box::new(mem::take(&mut lent.output)));
+            self.parked = Some(lent.output.park());
         }
         outcome
     }

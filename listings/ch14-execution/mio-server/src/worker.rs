@@ -2,18 +2,16 @@
 
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::net::Shutdown;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::{Duration, Instant};
 
 use exec_epoll_server::slab::{Slab, Token};
 use exec_epoll_server::timers::Timers;
-use exec_service::{ACCEPT_PAUSE, Output, Session, Setup, Syscall, stop_accepting};
+use exec_service::{ACCEPT_PAUSE, Output, Session, Setup, Syscall, stop_accepting, stop_listening};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use socket2::SockRef;
 
 use crate::connection::{Connection, Lent, Outcome};
 
@@ -252,7 +250,7 @@ impl<'a> Worker<'a> {
             .as_ref()
             .is_some_and(|drain| drain.last_handshakes <= self.lent.now)
         {
-            self.stop_listening();
+            self.end_listening();
         }
     }
     // ANCHOR_END: deadlines
@@ -281,11 +279,11 @@ impl<'a> Worker<'a> {
     }
 
     /// Serves those whose handshakes were complete too late for the first time, and nobody after.
-    fn stop_listening(&mut self) {
+    fn end_listening(&mut self) {
         self.accept();
         if let (Some(listener), None) = (&self.listener, self.accept_at) {
             self.lent.service.count(Syscall::Shutdown);
-            let _ = SockRef::from(listener).shutdown(Shutdown::Read);
+            stop_listening(listener);
             self.listener = None;
         }
     }

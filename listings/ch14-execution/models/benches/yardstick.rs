@@ -155,12 +155,9 @@ request = function() return batch end
                 model => {
                     let mut command = Command::new(env!("CARGO_BIN_EXE_exec-models"));
                     command.args(["serve", model, "127.0.0.1:0"]);
-                    // As many as there are connections, or most of them would wait for another's end.
-                    if CONTENDERS
-                        .iter()
-                        .any(|known| known.model.name == model && known.one_each)
-                    {
-                        command.args(["--workers", &CONNECTIONS.to_string()]);
+                    let contender = CONTENDERS.iter().find(|one| one.model.name == model);
+                    if let Some(workers) = contender.and_then(|one| one.workers(CONNECTIONS)) {
+                        command.args(["--workers", &workers.to_string()]);
                     }
                     Server::start(command)
                 }
@@ -234,7 +231,7 @@ request = function() return batch end
         fn hold_idle(&mut self, work: &Path) -> Result<()> {
             // A server with a worker for each connection holds as many as it has workers.
             let known = CONTENDERS.iter().find(|one| one.model.name == self.name);
-            if known.is_some_and(|one| !one.holds_many) {
+            if known.is_some_and(|one| !one.holds_many()) {
                 return Ok(());
             }
             let server = self.start(work)?;

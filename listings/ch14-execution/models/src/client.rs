@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::io::{self, Read as _, Write as _};
 use std::iter;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
@@ -126,6 +126,12 @@ impl Load<'_> {
                     closed += 1;
                     connection.open(&asked, &epoll, token)?;
                     connection.send(&asked, &epoll, token)?;
+                }
+                if connection.due.is_empty() && (sent == self.requests || connection.ended) {
+                    // Nothing more comes of it, and somebody else may wait for the server.
+                    epoll.delete(&connection.stream)?;
+                    connection.stream.shutdown(Shutdown::Both).ok();
+                    connection.ended = true;
                 }
                 if connection.due.is_empty() && !connection.free {
                     connection.free = true;
@@ -260,6 +266,8 @@ impl Connection {
         }
         self.rest.clear();
         self.rest.extend_from_slice(bytes);
+        // The server has said that this answer is the last.
+        self.ended |= self.due.is_empty() && !self.http.is_persistent();
         Ok(())
     }
 }

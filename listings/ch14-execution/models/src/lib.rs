@@ -21,48 +21,70 @@ pub use server::{Server, on_core};
 pub struct Contender {
     /// The server itself.
     pub model: &'static Model,
-    /// Whether a connection that says nothing keeps a worker from all others.
-    pub one_each: bool,
-    /// Whether a worker can be given to each of many connections, or need not.
-    pub holds_many: bool,
+    /// What a connection occupies.
+    pub connection: Occupies,
+}
+
+/// What a connection occupies as long as it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occupies {
+    /// The whole server: others wait.
+    Everything,
+    /// A process, of which there is a fixed number.
+    Process,
+    /// A thread, which is started for it.
+    Thread,
+    /// A place in a table: one worker serves thousands.
+    Place,
+}
+
+impl Contender {
+    /// What `--workers` is to say for a server on one core, which so many connections ask at a time.
+    #[must_use]
+    pub fn workers(&self, connections: usize) -> Option<usize> {
+        match self.connection {
+            Occupies::Everything | Occupies::Place => Some(1),
+            Occupies::Process => Some(connections),
+            Occupies::Thread => None,
+        }
+    }
+
+    /// Whether it can have thousands of connections open.
+    #[must_use]
+    pub fn holds_many(&self) -> bool {
+        matches!(self.connection, Occupies::Thread | Occupies::Place)
+    }
 }
 
 /// All of them, in the order in which the chapter tells of them.
 pub static CONTENDERS: &[Contender] = &[
     Contender {
         model: &exec_blocking_server::MODEL,
-        one_each: false,
-        holds_many: false,
+        connection: Occupies::Everything,
     },
     Contender {
         model: &exec_prefork_server::MODEL,
-        one_each: true,
-        holds_many: false,
+        connection: Occupies::Process,
     },
     Contender {
         model: &exec_threaded_server::MODEL,
-        one_each: false,
-        holds_many: true,
+        connection: Occupies::Thread,
     },
     Contender {
         model: &exec_epoll_server::MODEL,
-        one_each: false,
-        holds_many: true,
+        connection: Occupies::Place,
     },
     Contender {
         model: &exec_mio_server::MODEL,
-        one_each: false,
-        holds_many: true,
+        connection: Occupies::Place,
     },
     Contender {
         model: &exec_tokio_server::MODEL,
-        one_each: false,
-        holds_many: true,
+        connection: Occupies::Place,
     },
     Contender {
         model: &exec_io_uring_server::MODEL,
-        one_each: false,
-        holds_many: true,
+        connection: Occupies::Place,
     },
 ];
 

@@ -40,7 +40,7 @@ mod linux {
     const CONNECTIONS: usize = 16;
 
     /// Requests of one measure.
-    const REQUESTS: usize = 3_200;
+    const REQUESTS: usize = 960;
 
     /// Requests that are sent at once where they are pipelined.
     const PIPELINED: usize = 16;
@@ -138,9 +138,9 @@ mod linux {
     fn measure(contender: &Contender) -> Result<Measures> {
         let mut command = Command::new(env::current_exe()?);
         command.args(["serve", contender.model.name, "127.0.0.1:0"]);
-        // Where a worker has one connection, as many workers as there are connections.
-        let workers = if contender.one_each { CONNECTIONS } else { 1 };
-        command.args(["--workers", &workers.to_string()]);
+        if let Some(workers) = contender.workers(CONNECTIONS) {
+            command.args(["--workers", &workers.to_string()]);
+        }
         let server = Server::start(command)?;
         let mut load = Load {
             path: "/",
@@ -160,7 +160,7 @@ mod linux {
         load.run(server.address)?;
         let pipelined = calls(&server)?;
 
-        let idle = if contender.holds_many {
+        let idle = if contender.holds_many() {
             let before = server.processes.memory()?;
             let idle = idle_connections(server.address, IDLE)?;
             let after = server.processes.memory()?;

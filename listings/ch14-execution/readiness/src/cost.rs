@@ -11,7 +11,10 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use record::{Axis, Line, Series};
 
 /// How many sockets are watched.
-const WATCHED: [usize; 4] = [10, 100, 1_000, 10_000];
+const WATCHED: [usize; 7] = [10, 100, 1_000, 2_500, 5_000, 7_500, 10_000];
+
+/// From how many on the figure shows them; fewer would all lie at its edge.
+const SHOWN: usize = 1_000;
 
 /// Descriptors that the program needs beside those.
 const OTHERS: u64 = 64;
@@ -44,6 +47,9 @@ pub fn measure() -> io::Result<Series> {
         let by_poll = median(with_poll(&sockets)?)?;
         let by_epoll = median(with_epoll(&sockets)?)?;
         println!("  {count:6} sockets:  poll {by_poll:>10.1?}   epoll_wait {by_epoll:>10.1?}");
+        if count < SHOWN {
+            continue;
+        }
         for (line, time) in lines.iter_mut().zip([by_poll, by_epoll]) {
             line.points.push((count as f64, time.as_secs_f64() * 1e6));
         }

@@ -19,9 +19,7 @@ const TO_FALL_ASLEEP: Duration = Duration::from_millis(50);
 
 /// Lets a connection arrive for threads that all watch the same listening socket.
 pub fn wake() -> io::Result<()> {
-    println!(
-        "{THREADS} threads wait for one listening socket, with an epoll instance each. One connection arrives:"
-    );
+    println!("{THREADS} threads wait for one listening socket. One connection arrives:");
     for (how, flags) in [
         ("EPOLLIN", EpollFlags::EPOLLIN),
         (

@@ -92,7 +92,7 @@ pub fn show(record: &mut Record) -> Result<()> {
         phases.push((format!("the backend {name}"), phase));
     }
     println!();
-    record.add("backend", table("means", &phases, &ROWS));
+    record.add("backend", table("in this phase", &phases, &ROWS));
     record.add("waiting", seen.waiting());
     record.add("delays", seen.delays());
     Ok(())

@@ -7,9 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use exec_receive_buffer::{
-    Memory, Result, Row, grouped, memory, ms, set_deadline, table, unread, unsent, wait_until,
+    Memory, Result, Row, grouped, is_window_closed, memory, ms, set_deadline, table, unread,
+    unsent, wait_until,
 };
-use lab::{Host, Lab, Link, tcp_info};
+use lab::{Host, Lab, Link};
 use record::Record;
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -152,24 +153,23 @@ fn connect(client: &Host, server: &Host) -> Result<(TcpStream, TcpStream)> {
 }
 
 // ANCHOR: fill
-/// Writes message after message until the kernel takes no more, and says how many bytes it took.
+/// Writes message after message until both buffers are full, and says how many bytes that took.
 fn fill(sender: &mut TcpStream, message: &[u8]) -> Result<usize> {
     sender.set_nonblocking(true)?;
     let mut taken = 0;
-    loop {
-        // Unless the one before is sent, this one may share a segment with it.
-        wait_until("a message is sent, or the window is closed", || {
-            Ok(unsent(sender)? == 0 || tcp_info(sender)?.unacked == 0)
-        })?;
-        // Then nothing is acknowledged any more, which would make room.
-        let closed = unsent(sender)? > 0 && tcp_info(sender)?.unacked == 0;
-        match sender.write(message) {
-            Ok(bytes) => taken += bytes,
-            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error.into()),
-            Err(_) if closed => return Ok(taken),
-            Err(_) => thread::yield_now(),
+    wait_until("the window is closed and the send buffer full", || {
+        let closed = is_window_closed(sender)?;
+        // Unless the one before is sent, a message may share a segment with it.
+        while closed || unsent(sender)? == 0 {
+            match sender.write(message) {
+                Ok(bytes) => taken += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(closed),
+                Err(error) => return Err(error),
+            }
         }
-    }
+        Ok(false)
+    })?;
+    Ok(taken)
 }
 // ANCHOR_END: fill
 

@@ -32,25 +32,6 @@ pub struct Memory {
     pub drops: usize,
 }
 
-/// As `ss -m` prints it.
-impl fmt::Display for Memory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "skmem:(r{},rb{},t{},tb{},f{},w{},o{},bl{},d{})",
-            self.received,
-            self.receive_buffer,
-            self.transmitting,
-            self.send_buffer,
-            self.set_aside,
-            self.queued,
-            self.options,
-            self.backlog,
-            self.drops
-        )
-    }
-}
-
 /// Asks for a socket's [`Memory`]: `SO_MEMINFO`, since Linux 4.12.
 ///
 /// # Errors
@@ -92,6 +73,25 @@ pub fn unsent(socket: &impl AsFd) -> io::Result<usize> {
     count(socket, libc::SIOCOUTQNSD as c_ulong)
 }
 // ANCHOR_END: memory
+
+/// As `ss -m` prints it.
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "skmem:(r{},rb{},t{},tb{},f{},w{},o{},bl{},d{})",
+            self.received,
+            self.receive_buffer,
+            self.transmitting,
+            self.send_buffer,
+            self.set_aside,
+            self.queued,
+            self.options,
+            self.backlog,
+            self.drops
+        )
+    }
+}
 
 /// How many bytes the program has read within a round trip, as autotuning counts it: `rcv_space`
 /// of `ss -ti`.

@@ -16,6 +16,7 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use lab::tcp_info;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use record::{Column, Table};
 
@@ -54,6 +55,17 @@ pub fn wait_until(what: &str, mut it_is_so: impl FnMut() -> io::Result<bool>) ->
 pub fn set_deadline(connection: &TcpStream) -> io::Result<()> {
     connection.set_read_timeout(Some(DEADLINE))?;
     connection.set_write_timeout(Some(DEADLINE))
+}
+
+/// Whether the other end has no more room, and has said so of all that was sent: until it reads,
+/// nothing is acknowledged, which would make room at this end.
+///
+/// # Errors
+///
+/// When the socket is none of TCP's.
+pub fn is_window_closed(sender: &TcpStream) -> io::Result<bool> {
+    let info = tcp_info(sender)?;
+    Ok(info.snd_wnd == 0 && info.unacked == 0)
 }
 
 /// Whether poll(2) says at once that the socket is readable.
@@ -137,4 +149,44 @@ pub fn ms(time: Duration) -> f64 {
 #[must_use]
 pub fn plotted_ms(time: Duration) -> f64 {
     time.as_micros() as f64 / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        let grouped = [0, 999, 1000, 1_234_567].map(grouped);
+        assert_eq!(grouped, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn one_outlier_moves_the_mean_and_not_the_median() {
+        let times = [1.0, 97.0, 2.0, 3.0, 2.0];
+        assert_eq!((mean(times), median(times)), (21.0, 2.0));
+        assert!(mean([]).is_nan() && median([]).is_nan());
+    }
+
+    #[test]
+    fn what_is_compared_stands_side_by_side() {
+        let things = [("a".to_owned(), 1), ("b".to_owned(), 2)];
+        let rows: [Row<i32>; 1] = [("twice", |it| (2 * it).to_string())];
+        let table = table("number", &things, &rows);
+        let heads = table.columns.iter().map(|column| column.label.as_str());
+        assert_eq!(heads.collect::<Vec<_>>(), ["number", "a", "b"]);
+        assert_eq!(table.rows, [["twice", "2", "4"]]);
+    }
+
+    #[test]
+    fn waiting_ends_at_once_where_it_cannot_be_found_out() {
+        let error = wait_until("never", || Err(io::ErrorKind::NotConnected.into()));
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::NotConnected);
+    }
+
+    #[test]
+    fn what_is_no_socket_has_no_buffers() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(memory(&file).is_err() && unsent(&file).is_err());
+    }
 }

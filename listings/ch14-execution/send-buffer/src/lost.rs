@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use exec_receive_buffer::{Result, grouped, set_deadline, unsent, wait_until};
+use exec_receive_buffer::{Result, grouped, is_window_closed, set_deadline, unsent, wait_until};
 use lab::{Capture, Lab, Link, Tcp, TcpState, tcp_info};
 use record::{Event, Fate, Record, Sequence, What};
 use socket2::SockRef;
@@ -33,10 +33,7 @@ pub fn show(record: &mut Record) -> Result<()> {
     drop(program); // it holds the connection, too
 
     sender.write_all(&[b'd'; BYTES])?; // returns: the kernel has taken all of it
-    wait_until("the window is closed", || {
-        let info = tcp_info(&sender)?;
-        Ok(info.unacked == 0 && info.snd_wnd == 0)
-    })?;
+    wait_until("the window is closed", || is_window_closed(&sender))?;
     let unsent = unsent(&sender)?;
 
     sleeping.kill()?; // SIGKILL

@@ -5,9 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use exec_receive_buffer::{
-    DEADLINE, Result, grouped, is_writable, memory, set_deadline, wait_until,
+    DEADLINE, Result, grouped, is_window_closed, is_writable, memory, set_deadline, wait_until,
 };
-use lab::{Lab, Link, tcp_info};
+use lab::{Lab, Link};
 use nix::poll::PollTimeout;
 use record::{Column, Record, Table};
 use socket2::SockRef;
@@ -37,8 +37,9 @@ pub fn show(record: &mut Record) -> Result<()> {
     set_deadline(&receiver)?;
     sender.set_nonblocking(true)?;
     wait_until("both buffers are full", || {
+        let closed = is_window_closed(&sender)?;
         while takes(&mut sender, &[b'd'; PIECE])? {}
-        Ok(tcp_info(&sender)?.unacked == 0)
+        Ok(closed)
     })?;
 
     let buffer = memory(&sender)?.send_buffer;

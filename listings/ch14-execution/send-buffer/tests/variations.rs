@@ -8,9 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use exec_receive_buffer::{
-    is_writable, memory, set_deadline, unacknowledged, unread, unsent, wait_until,
+    is_window_closed, is_writable, memory, set_deadline, unacknowledged, unread, unsent, wait_until,
 };
-use lab::{Host, Lab, Link, tcp_info};
+use lab::{Host, Lab, Link};
 use nix::poll::PollTimeout;
 use socket2::SockRef;
 use testkit::peer;
@@ -47,10 +47,11 @@ fn fill(sender: &mut TcpStream) -> usize {
     sender.set_nonblocking(true).unwrap();
     let mut taken = 0;
     wait_until("both buffers are full", || {
+        let closed = is_window_closed(sender)?;
         while let Ok(bytes) = sender.write(&[b'd'; 1 << 14]) {
             taken += bytes;
         }
-        Ok(tcp_info(sender)?.unacked == 0)
+        Ok(closed)
     })
     .unwrap();
     sender.set_nonblocking(false).unwrap();

@@ -122,19 +122,19 @@ impl Stage {
     /// Prints a call and what it has brought, and notes both.
     fn tell(&mut self, call: &str, argument: &str, step: Step) {
         let ms = |time: Instant| (time - self.start).as_millis();
+        let until = ms(self.session.deadline());
         let next = match step {
-            Step::Write => format!("Write {}", self.to_be_written()),
-            Step::Read => format!("Read, until {} ms", ms(self.session.deadline())),
-            Step::Wait => format!("Wait, until {} ms", ms(self.session.deadline())),
-            Step::Linger | Step::Close => format!("{step:?}"),
+            Step::Write => format!("`Write` {}", self.to_be_written()),
+            Step::Read | Step::Wait => format!("`{step:?}` until `{until}` ms"),
+            Step::Linger | Step::Close => format!("`{step:?}`"),
         };
-        println!("  {:>6} ms  {call:12} {argument:38} {next}", ms(self.now));
+        let shown = next.replace('`', "");
+        println!("  {:>6} ms  {call:12} {argument:38} {shown}", ms(self.now));
         let at_us = (self.now - self.start).as_micros() as u64;
         let separator = if argument.is_empty() { "" } else { " " };
         let label = format!("`{call}{separator}{argument}`");
         self.sequence.message(at_us, 0, 1, label, None);
-        self.sequence
-            .message(at_us, 1, 0, format!("`{next}`"), None);
+        self.sequence.message(at_us, 1, 0, next, None);
     }
 
     /// The output, in few words: the status of each answer, and how much there is.
@@ -145,9 +145,9 @@ impl Stage {
             .skip(1)
             .filter_map(|answer| answer.get(..3));
         let statuses: Vec<&str> = statuses.collect();
-        let mut words = format!("{} ({} bytes)", statuses.join(", "), text.len());
+        let mut words = format!("`{}`, `{}` bytes", statuses.join(", "), text.len());
         if let Some(body) = self.output.body() {
-            words += &format!(" and {} bytes that lie ready", body.len);
+            words += &format!(", and `{}` bytes that lie ready", body.len);
         }
         words
     }

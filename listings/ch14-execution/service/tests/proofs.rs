@@ -43,7 +43,7 @@ fn half_a_request_is_waited_for_and_a_whole_one_answered() {
     let scene = scene("A request in two pieces");
     assert_told(
         &scene,
-        &["Read, until 10000 ms", "Write 200", "Read, until 60000 ms"],
+        &["Read until 10000 ms", "Write 200", "Read until 60000 ms"],
     );
 }
 
@@ -54,7 +54,7 @@ fn answers_come_in_the_order_of_the_requests_and_a_slow_one_holds_up_the_next() 
         &scene,
         &[
             "Write 200",
-            "Wait, until 50 ms",
+            "Wait until 50 ms",
             "expired",
             "Write 200",
             "Write 200",
@@ -67,7 +67,7 @@ fn answers_come_in_the_order_of_the_requests_and_a_slow_one_holds_up_the_next() 
 fn a_large_answer_is_pointed_at_and_not_copied() {
     assert_told(
         &scene("A large answer"),
-        &["bytes) and 1000000 bytes that lie ready"],
+        &["bytes, and 1000000 bytes that lie ready"],
     );
 }
 

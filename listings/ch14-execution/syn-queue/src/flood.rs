@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
+use exec_syn_queue::counters::Counters;
 use exec_syn_queue::diag::{Diag, State};
 use exec_syn_queue::wait_until;
 use ip_header::{Addresses, Protocol, ipv4};
@@ -84,6 +85,7 @@ pub struct Stage {
     pub listener: TcpListener,
     pub attacker: Raw,
     pub diag: Diag,
+    pub counters: Counters,
     /// How many SYNs the attacker has sent.
     sent: u32,
 }
@@ -115,6 +117,7 @@ impl Stage {
         Ok(Self {
             attacker: lab.raw(attacker),
             diag: server.run(Diag::open)?,
+            counters: server.run(Counters::open)?,
             lab,
             server,
             client,
@@ -149,8 +152,8 @@ impl Stage {
     pub fn taken(&self) -> io::Result<Taken> {
         Ok(Taken {
             half_open: self.half_open()?,
-            cookies: self.counter("SyncookiesSent"),
-            dropped: self.counter("ListenDrops"),
+            cookies: self.counters.get("SyncookiesSent")?,
+            dropped: self.counters.get("ListenDrops")?,
         })
     }
 
@@ -158,13 +161,6 @@ impl Stage {
         Ok(self.diag.sockets(&[State::SynReceived])?.len() as u32)
     }
     // ANCHOR_END: flood
-
-    /// One of the server's `TcpExt` counters, as `nstat` names it.
-    pub fn counter(&self, name: &str) -> u32 {
-        let counters = self.server.counters();
-        let count = counters.get(&format!("TcpExt{name}"));
-        count.map_or(0, |&count| count as u32)
-    }
 }
 
 // ANCHOR: syn

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 #[cfg(target_os = "linux")]
+pub mod counters;
+#[cfg(target_os = "linux")]
 pub mod diag;
 
 /// How long anything may take that an experiment waits for.

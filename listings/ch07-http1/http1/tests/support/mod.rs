@@ -278,11 +278,8 @@ pub fn responses(
     let ends = ends.into_iter().chain([bytes.len()]);
     let mut ends = ends.filter(|end| *end <= bytes.len());
     let mut end = 0;
-    loop {
-        let (used, event) = match heard.last {
-            Last::More => connection.next(&bytes[start..end], &mut scratch),
-            _ => break,
-        };
+    while heard.last == Last::More {
+        let (used, event) = connection.next(&bytes[start..end], &mut scratch);
         start += used;
         let done = matches!(event, client::Event::More);
         let event = match event {

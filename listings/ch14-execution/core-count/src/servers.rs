@@ -1,0 +1,153 @@
+//! Workers of two servers: those of the one sleep while they wait, those of the other never do as long
+//! as there is work.
+
+use std::env;
+use std::io;
+use std::process::Command;
+use std::time::Duration;
+
+use exec_models::{Load, Server, Used, on_core};
+use exec_service::Model;
+use record::{Column, Table};
+
+/// A process for each connection, which sleeps while it waits for its client.
+const PREFORK: &Model = &exec_prefork_server::MODEL;
+
+/// All connections of a worker in one loop.
+const EPOLL: &Model = &exec_epoll_server::MODEL;
+
+/// The servers that this program can be.
+pub const MODELS: [&Model; 2] = [PREFORK, EPOLL];
+
+/// How long `/slow/20` has a client wait.
+const WAIT: Duration = Duration::from_millis(20);
+
+/// Clients that ask at the same time.
+const CLIENTS: usize = 32;
+
+/// How many waits follow one another in a measure.
+const IN_A_ROW: usize = 15;
+
+/// How many workers there are on the only core.
+const ON_ONE_CORE: [usize; 4] = [1, 2, 4, 8];
+
+/// Requests to the server on one core, and before they count.
+const REQUESTS: usize = 12_000;
+const WARM_UP: usize = 1_000;
+
+// ANCHOR: measure
+/// What a server did for some requests.
+struct Measured {
+    /// Answers in a second.
+    rate: f64,
+    used: Used,
+}
+
+fn start(model: &Model, workers: usize) -> io::Result<Server> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["serve", model.name, "127.0.0.1:0"]);
+    command.args(["--workers", &workers.to_string()]);
+    // Nobody else is to come: it may end at once.
+    command.args(["--limits", "last_handshakes=0"]);
+    Server::start(command)
+}
+
+fn measure(server: &Server, load: &Load) -> io::Result<Measured> {
+    let before = server.processes.used()?;
+    let answers = load.run(server.address)?;
+    let after = server.processes.used()?;
+    Ok(Measured {
+        rate: load.requests as f64 / answers.elapsed.as_secs_f64(),
+        used: Used {
+            processor: after.processor.saturating_sub(before.processor),
+            waits: after.waits.saturating_sub(before.waits),
+            preemptions: after.preemptions.saturating_sub(before.preemptions),
+        },
+    })
+}
+// ANCHOR_END: measure
+
+fn load(path: &str, requests: usize) -> Load<'_> {
+    Load {
+        path,
+        connections: CLIENTS,
+        pipelined: 1,
+        requests,
+        rate: None,
+    }
+}
+
+// ANCHOR: waiting
+/// Answers that take 20 ms, of which the server does nothing.
+pub fn tell_waiting() -> io::Result<Table> {
+    let mut table = Table::new([
+        Column::words("Server"),
+        Column::number("Workers", ""),
+        Column::number("Answers", "1/s"),
+        Column::number("Rate × time", ""),
+    ]);
+    println!("{CLIENTS} clients ask for /slow/{}.\n", WAIT.as_millis());
+    println!(
+        "{:<22}{:>9}{:>12}{:>14}",
+        "", "workers", "answers/s", "rate × time"
+    );
+    let rows = [1, 2, 4, 8, 16].map(|workers| (PREFORK, workers, workers));
+    for (model, workers, at_a_time) in rows.into_iter().chain([(EPOLL, 1, CLIENTS)]) {
+        let server = start(model, workers)?;
+        let measured = measure(&server, &load("/slow/20", IN_A_ROW * at_a_time))?;
+        let row = [
+            format!("`{}`", model.name),
+            workers.to_string(),
+            format!("{:.0}", measured.rate),
+            format!("{:.1}", measured.rate * WAIT.as_secs_f64()),
+        ];
+        println!(
+            "{:<22}{:>9}{:>12}{:>14}",
+            model.name, row[1], row[2], row[3]
+        );
+        table = table.row(row);
+    }
+    println!();
+    Ok(table)
+}
+// ANCHOR_END: waiting
+
+// ANCHOR: ready
+/// Answers that take nothing but the processor's time, from workers that share one core.
+pub fn tell_ready() -> io::Result<Table> {
+    let mut table = Table::new([
+        Column::number("Workers on one core", ""),
+        Column::number("Answers", "1/s"),
+        Column::number("Waits for a request", ""),
+        Column::number("Preemptions for a request", ""),
+        Column::number("Processor time for a request", "µs"),
+    ]);
+    println!(
+        "{CLIENTS} clients ask for /; {}, all on one core.\n",
+        EPOLL.name
+    );
+    println!(
+        "{:<13}{:>12}{:>16}{:>22}{:>15}",
+        "workers", "answers/s", "waits/request", "preemptions/request", "µs/request"
+    );
+    for workers in ON_ONE_CORE {
+        let server = on_core(0, || start(EPOLL, workers))?;
+        load("/", WARM_UP).run(server.address)?;
+        let measured = measure(&server, &load("/", REQUESTS))?;
+        let each = |count: f64| count / REQUESTS as f64;
+        let row = [
+            workers.to_string(),
+            format!("{:.0}", measured.rate),
+            format!("{:.3}", each(measured.used.waits as f64)),
+            format!("{:.3}", each(measured.used.preemptions as f64)),
+            format!("{:.1}", each(measured.used.processor.as_secs_f64() * 1e6)),
+        ];
+        println!(
+            "{:<13}{:>12}{:>16}{:>22}{:>15}",
+            row[0], row[1], row[2], row[3], row[4]
+        );
+        table = table.row(row);
+    }
+    Ok(table)
+}
+// ANCHOR_END: ready
