@@ -73,31 +73,37 @@ fn calibrate() -> u64 {
 #[derive(Debug, Clone, Copy, Default)]
 struct Done {
     jobs: u64,
-    /// How often a worker gave up the core, to wait.
-    waits: u64,
-    /// How often one lost the core to another that was to run.
+    /// How often a worker lost its core to another that was to run.
     preemptions: u64,
+    elapsed: Duration,
+}
+
+impl Done {
+    /// Jobs in a second.
+    fn rate(self) -> f64 {
+        self.jobs as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// How long a job took, in milliseconds, when so many workers did one after the other.
+    fn job_ms(self, workers: usize) -> f64 {
+        workers as f64 / self.rate() * 1e3
+    }
 }
 
 // ANCHOR: work
 /// Has so many workers do job after job for a round.
-fn work(kind: Kind, rounds: u64, workers: usize) -> io::Result<(Done, Duration)> {
+fn work(kind: Kind, rounds: u64, workers: usize) -> io::Result<Done> {
     let (start, stop) = (Barrier::new(workers + 1), AtomicBool::new(false));
     thread::scope(|scope| {
-        let worker = || -> io::Result<Done> {
+        let worker = || -> io::Result<(u64, u64)> {
             start.wait();
-            let before = switches()?;
+            let before = preemptions();
             let mut jobs = 0;
             while !stop.load(Ordering::Relaxed) {
                 job(kind, rounds);
                 jobs += 1;
             }
-            let after = switches()?;
-            Ok(Done {
-                jobs,
-                waits: after.0 - before.0,
-                preemptions: after.1 - before.1,
-            })
+            Ok((jobs, preemptions()? - before?))
         };
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
         start.wait();
@@ -106,84 +112,82 @@ fn work(kind: Kind, rounds: u64, workers: usize) -> io::Result<(Done, Duration)>
         stop.store(true, Ordering::Relaxed);
         let mut all = Done::default();
         for thread in threads {
-            let done = thread.join().expect("a worker does not panic")?;
-            all.jobs += done.jobs;
-            all.waits += done.waits;
-            all.preemptions += done.preemptions;
+            let (jobs, preemptions) = thread.join().expect("a worker does not panic")?;
+            all.jobs += jobs;
+            all.preemptions += preemptions;
         }
-        // Each worker ended the job that it had begun.
-        Ok((all, begun.elapsed()))
+        // Each worker has ended the job that it had begun.
+        all.elapsed = begun.elapsed();
+        Ok(all)
     })
 }
 // ANCHOR_END: work
 
-/// How often this thread gave up its core, and how often it lost it. Source: proc(5).
-fn switches() -> io::Result<(u64, u64)> {
+/// How often this thread lost its core to another, so far. Source: proc(5).
+fn preemptions() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/thread-self/status")?;
-    let number = |label| {
-        let line = status.lines().find_map(|line| line.strip_prefix(label));
-        line.and_then(|number| number.trim().parse().ok())
-            .ok_or_else(|| io::Error::other("/proc/thread-self/status counts no switches"))
-    };
-    Ok((
-        number("voluntary_ctxt_switches:")?,
-        number("nonvoluntary_ctxt_switches:")?,
-    ))
+    let mut lines = status.lines();
+    let number = lines.find_map(|line| line.strip_prefix("nonvoluntary_ctxt_switches:"));
+    let number = number.and_then(|number| number.trim().parse().ok());
+    number.ok_or_else(|| io::Error::other("/proc/thread-self/status counts no preemptions"))
 }
 
 /// Has more and more workers do both kinds of jobs, and tells what they got done.
 pub fn tell(cores: usize) -> io::Result<(Series, Table)> {
     let rounds = calibrate();
     println!(
-        "Threads that do jobs, on {cores} cores. A job computes for {} ms; the second kind then waits for {}.\n",
+        "Threads do jobs on {cores} cores. A job computes for {} ms; one of the second kind then waits for {}.\n",
         COMPUTE.as_millis(),
         WAIT.as_millis()
     );
     println!(
-        "{:<13}{:>20}{:>20}{:>16}{:>13}",
-        "workers", "jobs/s, computing", "preemptions/job", "jobs/s, waiting", "waits/job"
+        "{:<9}{:>28}{:>34}",
+        "", "they compute", "they compute and wait"
+    );
+    println!(
+        "{:<9}{:>8}{:>9}{:>17}{:>20}{:>14}",
+        "workers", "jobs/s", "ms/job", "preemptions/job", "jobs/s", "ms/job"
     );
     let mut table = Table::new([
         Column::number("Workers", ""),
         Column::number("Jobs that compute", "1/s"),
-        Column::number("Preemptions for a job", ""),
-        Column::number("Jobs that wait", "1/s"),
-        Column::number("Waits for a job", ""),
+        Column::number("One of them takes", "ms"),
+        Column::number("Preemptions for one", ""),
+        Column::number("Jobs that compute and wait", "1/s"),
+        Column::number("One of those takes", "ms"),
     ]);
     let (mut computing, mut waiting) = (Vec::new(), Vec::new());
     for workers in [1, cores, 2 * cores, 4 * cores, 8 * cores] {
-        let (computed, computed_in) = work(Kind::Computes, rounds, workers)?;
-        let (waited, waited_in) = work(Kind::Waits, rounds, workers)?;
-        let each = |count: u64, done: Done| count as f64 / done.jobs as f64;
-        let rate = |done: Done, time: Duration| done.jobs as f64 / time.as_secs_f64();
+        let computed = work(Kind::Computes, rounds, workers)?;
+        let waited = work(Kind::Waits, rounds, workers)?;
+        let preemptions = computed.preemptions as f64 / computed.jobs as f64;
         let row = [
             workers.to_string(),
-            format!("{:.0}", rate(computed, computed_in)),
-            format!("{:.2}", each(computed.preemptions, computed)),
-            format!("{:.0}", rate(waited, waited_in)),
-            format!("{:.2}", each(waited.waits, waited)),
+            format!("{:.0}", computed.rate()),
+            format!("{:.1}", computed.job_ms(workers)),
+            format!("{preemptions:.2}"),
+            format!("{:.0}", waited.rate()),
+            format!("{:.1}", waited.job_ms(workers)),
         ];
         println!(
-            "{:<13}{:>20}{:>20}{:>16}{:>13}",
-            row[0], row[1], row[2], row[3], row[4]
+            "{:<9}{:>8}{:>9}{:>17}{:>20}{:>14}",
+            row[0], row[1], row[2], row[3], row[4], row[5]
         );
         table = table.row(row);
-        computing.push((workers as f64, rate(computed, computed_in).round()));
-        waiting.push((workers as f64, rate(waited, waited_in).round()));
+        computing.push((workers as f64, computed.rate().round()));
+        waiting.push((workers as f64, waited.rate().round()));
     }
     println!();
+    let line = |name: &str, points| Line {
+        name: name.into(),
+        points,
+    };
     let series = Series {
         x: Axis::new("workers", ""),
         y: Axis::new("jobs in a second", ""),
         lines: vec![
-            Line {
-                name: "1 ms of computing".into(),
-                points: computing,
-            },
-            Line {
-                name: "1 ms of computing, 4 ms of waiting".into(),
-                points: waiting,
-            },
+            line("they compute", computing),
+            line("they compute and wait", waiting),
         ],
     };
     Ok((series, table))

@@ -19,14 +19,12 @@ const EPOLL: &Model = &exec_epoll_server::MODEL;
 /// The servers that this program can be.
 pub const MODELS: [&Model; 2] = [PREFORK, EPOLL];
 
-/// How long `/slow/20` has a client wait.
-const WAIT: Duration = Duration::from_millis(20);
+/// What takes long, and how long.
+const SLOW: &str = "/slow/10";
+const WAIT: Duration = Duration::from_millis(10);
 
 /// Clients that ask at the same time.
 const CLIENTS: usize = 32;
-
-/// How many waits follow one another in a measure.
-const IN_A_ROW: usize = 15;
 
 /// How many workers there are on the only core.
 const ON_ONE_CORE: [usize; 4] = [1, 2, 4, 8];
@@ -40,7 +38,10 @@ const WARM_UP: usize = 1_000;
 struct Measured {
     /// Answers in a second.
     rate: f64,
-    used: Used,
+    /// The processor's time for a request.
+    processor: Duration,
+    /// How often the kernel put another thread in the place of one of the server's, for each request.
+    switches: f64,
 }
 
 fn start(model: &Model, workers: usize) -> io::Result<Server> {
@@ -56,13 +57,12 @@ fn measure(server: &Server, load: &Load) -> io::Result<Measured> {
     let before = server.processes.used()?;
     let answers = load.run(server.address)?;
     let after = server.processes.used()?;
+    // A worker waits for something, or loses its core: in both cases another thread is put in its place.
+    let switches = |used: Used| (used.waits + used.preemptions) as f64;
     Ok(Measured {
         rate: load.requests as f64 / answers.elapsed.as_secs_f64(),
-        used: Used {
-            processor: after.processor.saturating_sub(before.processor),
-            waits: after.waits.saturating_sub(before.waits),
-            preemptions: after.preemptions.saturating_sub(before.preemptions),
-        },
+        processor: after.processor.saturating_sub(before.processor) / load.requests as u32,
+        switches: (switches(after) - switches(before)) / load.requests as f64,
     })
 }
 // ANCHOR_END: measure
@@ -78,7 +78,7 @@ fn load(path: &str, requests: usize) -> Load<'_> {
 }
 
 // ANCHOR: waiting
-/// Answers that take 20 ms, of which the server does nothing.
+/// Answers that take 10 ms, in which there is nothing to do.
 pub fn tell_waiting() -> io::Result<Table> {
     let mut table = Table::new([
         Column::words("Server"),
@@ -86,7 +86,7 @@ pub fn tell_waiting() -> io::Result<Table> {
         Column::number("Answers", "1/s"),
         Column::number("Rate × time", ""),
     ]);
-    println!("{CLIENTS} clients ask for /slow/{}.\n", WAIT.as_millis());
+    println!("{CLIENTS} clients ask for {SLOW}.\n");
     println!(
         "{:<22}{:>9}{:>12}{:>14}",
         "", "workers", "answers/s", "rate × time"
@@ -94,7 +94,8 @@ pub fn tell_waiting() -> io::Result<Table> {
     let rows = [1, 2, 4, 8, 16].map(|workers| (PREFORK, workers, workers));
     for (model, workers, at_a_time) in rows.into_iter().chain([(EPOLL, 1, CLIENTS)]) {
         let server = start(model, workers)?;
-        let measured = measure(&server, &load("/slow/20", IN_A_ROW * at_a_time))?;
+        // All clients ask at once. So each row takes about as long as the first: 32 waits.
+        let measured = measure(&server, &load(SLOW, CLIENTS * at_a_time))?;
         let row = [
             format!("`{}`", model.name),
             workers.to_string(),
@@ -118,34 +119,28 @@ pub fn tell_ready() -> io::Result<Table> {
     let mut table = Table::new([
         Column::number("Workers on one core", ""),
         Column::number("Answers", "1/s"),
-        Column::number("Waits for a request", ""),
-        Column::number("Preemptions for a request", ""),
+        Column::number("Context switches for a request", ""),
         Column::number("Processor time for a request", "µs"),
     ]);
     println!(
-        "{CLIENTS} clients ask for /; {}, all on one core.\n",
+        "{CLIENTS} clients ask for /; {} has one core.\n",
         EPOLL.name
     );
     println!(
-        "{:<13}{:>12}{:>16}{:>22}{:>15}",
-        "workers", "answers/s", "waits/request", "preemptions/request", "µs/request"
+        "{:<9}{:>12}{:>20}{:>14}",
+        "workers", "answers/s", "switches/request", "µs/request"
     );
     for workers in ON_ONE_CORE {
         let server = on_core(0, || start(EPOLL, workers))?;
         load("/", WARM_UP).run(server.address)?;
         let measured = measure(&server, &load("/", REQUESTS))?;
-        let each = |count: f64| count / REQUESTS as f64;
         let row = [
             workers.to_string(),
             format!("{:.0}", measured.rate),
-            format!("{:.3}", each(measured.used.waits as f64)),
-            format!("{:.3}", each(measured.used.preemptions as f64)),
-            format!("{:.1}", each(measured.used.processor.as_secs_f64() * 1e6)),
+            format!("{:.3}", measured.switches),
+            format!("{:.0}", measured.processor.as_secs_f64() * 1e6),
         ];
-        println!(
-            "{:<13}{:>12}{:>16}{:>22}{:>15}",
-            row[0], row[1], row[2], row[3], row[4]
-        );
+        println!("{:<9}{:>12}{:>20}{:>14}", row[0], row[1], row[2], row[3]);
         table = table.row(row);
     }
     Ok(table)
