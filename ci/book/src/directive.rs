@@ -470,7 +470,10 @@ impl<'a> Resolver<'a> {
                 "write `{{#proof LISTING::test_name}}`",
             ));
         };
-        let listing = self.find_listing(name, page, line)?;
+        let listing = match self.project.libraries.get(name) {
+            Some(library) => library,
+            None => self.find_listing(name, page, line)?,
+        };
         let tests = listing.tests();
         let Some(place) = tests.iter().find(|place| place.name == test) else {
             return Err(Problem::new(

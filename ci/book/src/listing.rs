@@ -27,6 +27,8 @@ pub struct Listing {
     pub needs: Vec<String>,
     /// Whether it was written ahead of its chapter, for another chapter that builds on it.
     pub awaits_page: bool,
+    /// Whether it is a listing.
+    shown: bool,
     root: PathBuf,
     /// Read when first asked for: a page may name many of them.
     tests: OnceLock<Vec<TestPlace>>,
@@ -69,6 +71,28 @@ impl Listing {
     ///
     /// When a folder cannot be read or a `Cargo.toml` does not parse.
     pub fn find_all(root: &Path) -> Result<BTreeMap<String, Self>> {
+        let all = Self::find_packages(root)?;
+        Ok(all
+            .into_iter()
+            .filter(|(_, listing)| listing.shown)
+            .collect())
+    }
+
+    /// Finds what stands beside the chapters and is no listing: libraries, of which a page only cites
+    /// the tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`Listing::find_all`].
+    pub fn find_libraries(root: &Path) -> Result<BTreeMap<String, Self>> {
+        let all = Self::find_packages(root)?;
+        Ok(all
+            .into_iter()
+            .filter(|(_, listing)| !listing.shown)
+            .collect())
+    }
+
+    fn find_packages(root: &Path) -> Result<BTreeMap<String, Self>> {
         let mut found = Vec::new();
         for dir in folders(&root.join("listings"))? {
             let name = name_of(&dir);
@@ -84,7 +108,7 @@ impl Listing {
         Ok(found.into_iter().map(by_name).collect())
     }
 
-    /// The listing in a folder, if there is one: beside the chapters there are libraries, too.
+    /// The package in a folder, if there is one.
     fn read(root: &Path, dir: &Path, chapter: Option<&str>) -> Result<Option<Self>> {
         let manifest_file = dir.join("Cargo.toml");
         if !manifest_file.is_file() {
@@ -94,11 +118,9 @@ impl Listing {
             .with_context(|| format!("reading {}", manifest_file.display()))?;
         let Manifest { package } = toml::from_str(&text)
             .with_context(|| format!("parsing {}", manifest_file.display()))?;
-        let book = match (package.metadata.book, chapter) {
-            (Some(book), _) => book,
-            (None, Some(_)) => BookMetadata::default(),
-            (None, None) => return Ok(None),
-        };
+        // Beside the chapters there are libraries, too.
+        let shown = package.metadata.book.is_some() || chapter.is_some();
+        let book = package.metadata.book.unwrap_or_default();
         let mut what = book.what;
         what.insert("en".into(), package.description);
         Ok(Some(Self {
@@ -108,6 +130,7 @@ impl Listing {
             what,
             needs: book.needs,
             awaits_page: book.awaits_page,
+            shown,
             root: root.to_owned(),
             tests: OnceLock::new(),
         }))

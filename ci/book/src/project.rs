@@ -23,6 +23,8 @@ pub struct Project {
     pub languages: Vec<Language>,
     /// The listings, by package name.
     pub listings: BTreeMap<String, Listing>,
+    /// Libraries beside the chapters, whose tests a page may cite.
+    pub libraries: BTreeMap<String, Listing>,
     /// The words of the site itself, by key, then by language.
     pub words: BTreeMap<String, BTreeMap<String, String>>,
     /// The term table.
@@ -128,6 +130,7 @@ impl Project {
         let rfcs: Option<RfcFile> = table(&root.join("src/rfc.toml"))?;
         Ok(Self {
             listings: Listing::find_all(root)?,
+            libraries: Listing::find_libraries(root)?,
             words: table(&root.join("theme/words.toml"))?.unwrap_or_default(),
             terms: terms.map(|file| file.term).unwrap_or_default(),
             rfcs: rfcs

@@ -15,6 +15,7 @@ pub use shutdown::*;
 use crate::Subject;
 
 /// What is no address and no option is answered with the usage.
+#[doc(alias = "test")]
 pub fn wrong_arguments_are_answered_with_the_usage(subject: &Subject) {
     for wrong in [
         &["fast"][..],

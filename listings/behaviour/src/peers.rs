@@ -9,6 +9,7 @@ use testkit::{Program, peer};
 use crate::{Server, Subject};
 
 /// With its own idea of HTTP.
+#[doc(alias = "test")]
 pub fn curl_gets_every_route(subject: &Subject) {
     let Some(curl) = peer("curl") else { return };
     let server = Server::start(subject, &[]);
@@ -58,6 +59,7 @@ pub fn curl_gets_every_route(subject: &Subject) {
 }
 
 /// Many connections, one request at a time on each.
+#[doc(alias = "test")]
 pub fn wrk_drives_it(subject: &Subject) {
     let Some(wrk) = peer("wrk") else { return };
     let server = Server::start(subject, &[]);
@@ -88,6 +90,7 @@ pub fn wrk_drives_it(subject: &Subject) {
 }
 
 /// Its parser is strict, and it says of each request whether it succeeded.
+#[doc(alias = "test")]
 pub fn h2load_drives_it_with_pipelines(subject: &Subject) {
     let Some(h2load) = peer("h2load") else { return };
     let server = Server::start(subject, &[]);
@@ -108,6 +111,7 @@ pub fn h2load_drives_it_with_pipelines(subject: &Subject) {
 
 /// What `/stats` says of the server's system calls is what `strace` has seen, but for those of its
 /// beginning and end, which the server does not count.
+#[doc(alias = "test")]
 pub fn strace_counts_the_system_calls_that_the_server_counts(subject: &Subject) {
     const REQUESTS: usize = 500;
     /// More than these of one kind no process makes to begin and to end.

@@ -28,6 +28,7 @@ fn post_chunked(chunks: &[&str]) -> String {
 }
 
 /// HTTP/1.1 goes on until someone says otherwise (RFC 9112 §9.3).
+#[doc(alias = "test")]
 pub fn a_connection_serves_many_requests(subject: &Subject) {
     let server = Server::start(subject, &[]);
     let mut client = server.client();
@@ -43,6 +44,7 @@ pub fn a_connection_serves_many_requests(subject: &Subject) {
 }
 
 /// By `Connection: close`, or by speaking HTTP/1.0 without `Connection: keep-alive`.
+#[doc(alias = "test")]
 pub fn a_connection_closes_when_the_client_or_its_version_says_so(subject: &Subject) {
     let server = Server::start(subject, &[]);
     for last in [
@@ -72,6 +74,7 @@ pub fn a_connection_closes_when_the_client_or_its_version_says_so(subject: &Subj
 }
 
 /// Sent without waiting for any answer; among them some that take time, or a body of their own.
+#[doc(alias = "test")]
 pub fn a_thousand_pipelined_requests_are_answered_in_order(subject: &Subject) {
     const REQUESTS: usize = 1000;
     const SLOW: usize = 500;
@@ -114,6 +117,7 @@ pub fn a_thousand_pipelined_requests_are_answered_in_order(subject: &Subject) {
 
 /// TCP delivers bytes, not requests: wherever one piece ends, and the server has read it before the
 /// next one is sent.
+#[doc(alias = "test")]
 pub fn requests_may_be_split_at_every_byte(subject: &Subject) {
     let server = Server::start(subject, &[]);
     let requests = [
@@ -153,6 +157,7 @@ pub fn requests_may_be_split_at_every_byte(subject: &Subject) {
 }
 
 /// A half-closed connection: the client has said its last, the server has not.
+#[doc(alias = "test")]
 pub fn a_client_that_says_no_more_still_gets_its_answers(subject: &Subject) {
     let server = Server::start(subject, &[]);
     let mut client = server.client();
@@ -183,6 +188,7 @@ pub fn a_client_that_says_no_more_still_gets_its_answers(subject: &Subject) {
 }
 
 /// Each with the methods that it has and one that it has not.
+#[doc(alias = "test")]
 pub fn every_route_answers(subject: &Subject) {
     let server = Server::start(subject, &[]);
     let mut client = server.client();
@@ -263,6 +269,7 @@ pub fn every_route_answers(subject: &Subject) {
 }
 
 /// By its length, in chunks of any size, or empty.
+#[doc(alias = "test")]
 pub fn a_body_comes_back_whatever_its_framing(subject: &Subject) {
     let server = Server::start(subject, &[]);
     let mut client = server.client();
@@ -293,6 +300,7 @@ pub fn a_body_comes_back_whatever_its_framing(subject: &Subject) {
 }
 
 /// Before it sends a body that nobody may want (RFC 9110 §10.1.1).
+#[doc(alias = "test")]
 pub fn a_client_that_asks_first_is_told_to_continue(subject: &Subject) {
     let server = Server::start(subject, &[]);
     let mut client = server.client();

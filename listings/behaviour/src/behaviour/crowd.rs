@@ -22,6 +22,7 @@ const OTHER_DESCRIPTORS: u64 = 2_000;
 /// Ten thousand clients at once. A server that can, has all of them connected, serves each twice, and
 /// spends little on those that are silent. One that cannot serves them in turn: each is answered in
 /// the end.
+#[doc(alias = "test")]
 pub fn ten_thousand_clients_are_served(subject: &Subject) {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     let needed = CROWD as u64 + OTHER_DESCRIPTORS;
@@ -206,6 +207,7 @@ fn receive(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<bool> {
 
 /// With a few dozen descriptors and two hundred clients: those who are in are served, the others wait
 /// in the kernel's queue, nobody is lost, and the server does not compute while it waits.
+#[doc(alias = "test")]
 pub fn running_out_of_descriptors_is_survived_and_loses_nobody(subject: &Subject) {
     const DESCRIPTORS: usize = 64;
     const CLIENTS: usize = 200;

@@ -24,6 +24,7 @@ fn narrow(address: SocketAddr) -> Client {
 
 /// It asks for much and takes nearly nothing. Its answer lies in no one's memory, and when it takes
 /// nothing for too long, its connection ends.
+#[doc(alias = "test")]
 pub fn a_client_that_reads_one_byte_a_second_harms_nobody(subject: &Subject) {
     const SECONDS: usize = 2;
     let slow = if subject.holds_all() { 100 } else { 1 };
@@ -66,8 +67,9 @@ pub fn a_client_that_reads_one_byte_a_second_harms_nobody(subject: &Subject) {
 
 /// It sends request after request and takes no answer. The server stops reading when it has enough to
 /// write, so it is the client that has to wait.
+#[doc(alias = "test")]
 pub fn a_client_that_never_reads_cannot_make_the_server_hoard(subject: &Subject) {
-    let server = Server::start(subject, &["--limits", "write=1000"]);
+    let server = Server::start(subject, &["--limits", "write=3000"]);
     // Makes it lay out the pattern, which is no client's.
     assert_eq!(server.get("/bytes/1").status, 200);
     let before = server.memory();
@@ -96,6 +98,7 @@ pub fn a_client_that_never_reads_cannot_make_the_server_hoard(subject: &Subject)
 
 /// It sends a request, a byte from time to time, and never its end. The limit is on the whole head, so
 /// it has to leave as if it had been silent.
+#[doc(alias = "test")]
 pub fn a_slow_loris_is_cut_off(subject: &Subject) {
     const LIMIT: Duration = Duration::from_millis(500);
     let server = Server::start(subject, &["--limits", "head=500,body=500"]);
@@ -164,6 +167,7 @@ pub fn a_slow_loris_is_cut_off(subject: &Subject) {
 }
 
 /// A connection on which nothing happens ends without a word: there is nothing to answer.
+#[doc(alias = "test")]
 pub fn silence_is_ended(subject: &Subject) {
     let server = Server::start(subject, &["--limits", "head=300,idle=600"]);
     for (requests, limit) in [(0, 300), (1, 600)] {
@@ -183,6 +187,7 @@ pub fn silence_is_ended(subject: &Subject) {
 }
 
 /// In the middle of a request, of a wait, and of an answer, politely and not.
+#[doc(alias = "test")]
 pub fn clients_that_vanish_leave_nothing_behind(subject: &Subject) {
     let server = Server::start(subject, &[]);
     let large = get("/bytes/1000000000");

@@ -67,6 +67,7 @@ fn refused() -> Vec<(String, u16)> {
 
 /// Each gets the status that says why, then the end; nothing behind it is taken for a request, and
 /// other connections notice nothing.
+#[doc(alias = "test")]
 pub fn malformed_and_smuggling_requests_are_refused_and_others_go_on(subject: &Subject) {
     let server = Server::start(subject, &[]);
     let mut other = server.client();

@@ -121,6 +121,7 @@ fn ask_for_much(mut client: Client, load: &Load) -> io::Result<()> {
 /// Under load from connections that are kept, from new ones, from pipelines, and in the middle of
 /// requests and answers: what was sent before the server said «close» is answered, the server counts as
 /// many requests as the clients have answers, and then it is gone.
+#[doc(alias = "test")]
 pub fn a_graceful_shutdown_loses_no_request(subject: &Subject) {
     let mut server = Server::start(subject, &["--limits", "grace=10000"]);
     let load = &Load::default();
@@ -165,6 +166,7 @@ pub fn a_graceful_shutdown_loses_no_request(subject: &Subject) {
 }
 
 /// Idle connections end soon, long answers at the deadline, and all at once when told twice.
+#[doc(alias = "test")]
 pub fn a_shutdown_without_work_takes_a_moment(subject: &Subject) {
     const SLACK: Duration = Duration::from_secs(5);
 

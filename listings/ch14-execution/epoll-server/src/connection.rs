@@ -9,9 +9,9 @@ use nix::sys::epoll::EpollFlags;
 use nix::sys::sendfile::sendfile;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 
-/// After so many reads and writes a connection's turn is over: a client whose requests never end must
-/// not be the only one that is served. What a turn moves is bounded by that, and by the socket's
-/// buffers.
+/// After so many reads and writes a connection's turn is over: a client whose requests
+/// never end must not be the only one that is served. What a turn moves is bounded by that,
+/// and by the socket's buffers.
 const TURN: usize = 4;
 
 /// More follows at once: do not send a segment that is not full. `nix` has no name for it.
@@ -26,8 +26,8 @@ pub struct Connection {
     /// What epoll has said once, and no read or write has refuted since.
     readable: bool,
     writable: bool,
-    /// A short read need not be the last: the end was told along with the bytes before it, or there
-    /// is urgent data, where a read stops.
+    /// A short read need not be the last: the end was told along with the bytes before it,
+    /// or there is urgent data, where a read stops.
     read_on: bool,
     /// Its turn was over before it was done, and the next one comes of itself.
     pub unfinished: bool,
@@ -35,8 +35,8 @@ pub struct Connection {
     parked: Option<Box<Output>>,
 }
 
-/// What a worker has once and lends to the connection whose turn it is. A connection that is idle has
-/// no buffer.
+/// What a worker has once and lends to the connection whose turn it is. A connection that
+/// is idle has no buffer.
 pub struct Lent {
     pub service: Service,
     pub now: Instant,
@@ -86,7 +86,8 @@ impl Connection {
     // ANCHOR_END: told
 
     // ANCHOR: turn
-    /// Reads, answers and writes until the kernel has nothing more for it, or its turn is over.
+    /// Reads, answers and writes until the kernel has nothing more for it, or its turn is
+    /// over.
     pub fn turn(&mut self, lent: &mut Lent) -> Outcome {
         if let Some(parked) = self.parked.take() {
             lent.output = *parked;
@@ -126,7 +127,8 @@ impl Connection {
                     .end_of_input(&mut lent.service, lent.now, &mut lent.output)
             }
             Ok(len) => {
-                // Fewer than there was room for: these were all, and epoll will tell of the next.
+                // Fewer than there was room for: these were all, and epoll will tell of the
+                // next.
                 self.readable = len == lent.buffer.len() || self.read_on;
                 let bytes = &lent.buffer[..len];
                 self.session
@@ -168,7 +170,8 @@ impl Connection {
             return send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL);
         };
         if !bytes.is_empty() {
-            // The head of a large body, which is to leave together with the body's first bytes.
+            // The head of a large body, which is to leave together with the body's first
+            // bytes.
             lent.service.count(Syscall::Sendto);
             return send(
                 self.socket.as_raw_fd(),

@@ -1,7 +1,7 @@
 //! Connections by number: a place each, used again when it is free.
 
-/// Which one: a place, and who has it. epoll keeps 64 bits for us with each descriptor and gives them
-/// back with its events; a token fits into them.
+/// Which one: a place, and who has it. epoll keeps 64 bits for us with each descriptor and
+/// gives them back with its events; a token fits into them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     /// The place.

@@ -1,11 +1,12 @@
 //! Deadlines of thousands of connections, without a system call and without a search.
 //!
-//! A hierarchical timing wheel (Varghese and Lauck, 1987): a deadline that is near lies in a slot one
-//! millisecond wide, one that is far in a slot 64, 64², … milliseconds wide, and is looked at again when that
-//! slot's time has come. Whoever asks for a ring looks at the clock again in any case, because a
-//! deadline that has moved into the future meanwhile (as it does with every request) is not told to
-//! the wheel at all. So a ring too early costs one look, and setting, moving and ringing all take the
-//! same few instructions, however many deadlines there are.
+//! A hierarchical timing wheel (Varghese and Lauck, 1987): a deadline that is near lies in
+//! a slot one millisecond wide, one that is far in a slot 64, 64², … milliseconds wide, and
+//! is looked at again when that slot's time has come. Whoever asks for a ring looks at the
+//! clock again in any case, because a deadline that has moved into the future meanwhile (as
+//! it does with every request) is not told to the wheel at all. So a ring too early costs
+//! one look, and setting, moving and ringing all take the same few instructions, however
+//! many deadlines there are.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ use std::time::{Duration, Instant};
 const SLOTS: usize = 64;
 const SLOT_BITS: u32 = SLOTS.ilog2();
 
-/// Levels: the last one's slots are 64³ ms wide, 4.4 minutes. What is farther away than all of them,
-/// 4.6 hours, is looked at that often.
+/// Levels: the last one's slots are 64³ ms wide, 4.4 minutes. What is farther away than all
+/// of them, 4.6 hours, is looked at that often.
 const LEVELS: usize = 4;
 
 /// No index, no slot.
@@ -56,8 +57,8 @@ impl Timers {
     }
 
     // ANCHOR: ring-by
-    /// Sees to it that `index` rings at this time or before. Never sooner than it must: if it does
-    /// so already, nothing happens.
+    /// Sees to it that `index` rings at this time or before. Never sooner than it must: if
+    /// it does so already, nothing happens.
     pub fn ring_by(&mut self, index: u32, at: Instant) {
         let place = index as usize;
         if place >= self.entries.len() {
@@ -88,8 +89,8 @@ impl Timers {
     }
 
     // ANCHOR: ring
-    /// Takes out one entry whose slot has come. Its deadline may have moved on meanwhile: look, and
-    /// have it ring again.
+    /// Takes out one entry whose slot has come. Its deadline may have moved on meanwhile:
+    /// look, and have it ring again.
     pub fn ring(&mut self, now: Instant) -> Option<u32> {
         // A millisecond that has only begun is not over.
         let now = now.saturating_duration_since(self.start).as_millis() as u64;
@@ -134,7 +135,8 @@ impl Timers {
 
     // ANCHOR: insert
     fn insert(&mut self, index: u32, due: u64) {
-        // The level is that of the highest digit, in base 64, in which the time differs from now.
+        // The level is that of the highest digit, in base 64, in which the time differs
+        // from now.
         let due = due.max(self.now);
         let differs = (due ^ self.now) | (SLOTS as u64 - 1);
         let level = (differs.ilog2() / SLOT_BITS).min(LEVELS as u32 - 1);

@@ -17,8 +17,8 @@ use crate::connection::{Connection, Lent, Outcome};
 use crate::slab::{Slab, Token};
 use crate::timers::Timers;
 
-/// How many events one call of `epoll_wait` brings at most, of 12 bytes each. What does not fit comes
-/// with the next call.
+/// How many events one call of `epoll_wait` brings at most, of 12 bytes each. What does not
+/// fit comes with the next call.
 const EVENTS: usize = 256;
 
 /// How many bytes one read takes at most: all of a long pipeline, or of a large request.
@@ -31,7 +31,8 @@ const LISTENER: Token = Token::special(0);
 const SHUTDOWN: Token = Token::special(1);
 
 // ANCHOR: told-of
-/// Input, room for output, the end of input, urgent data; each when it comes about, and once.
+/// Input, room for output, the end of input, urgent data; each when it comes about, and
+/// once.
 const TOLD_OF_A_CONNECTION: EpollFlags = EpollFlags::EPOLLIN
     .union(EpollFlags::EPOLLOUT)
     .union(EpollFlags::EPOLLRDHUP)
@@ -182,8 +183,8 @@ impl<'a> Worker<'a> {
                 }
                 Err(Errno::EAGAIN) => return,
                 Err(Errno::EINTR | Errno::ECONNABORTED) => {}
-                // No descriptor (EMFILE, ENFILE) or no memory. Whoever waits in the queue waits on,
-                // until a connection of ours ends, or for a moment.
+                // No descriptor (EMFILE, ENFILE) or no memory. Whoever waits in the queue
+                // waits on, until a connection of ours ends, or for a moment.
                 Err(_) => {
                     self.accept_at = Some(self.lent.now + ACCEPT_PAUSE);
                     return;
@@ -217,8 +218,8 @@ impl<'a> Worker<'a> {
     // ANCHOR_END: accept
 
     // ANCHOR: close
-    /// Dropping the connection closes its socket, which takes it out of epoll. The timers may ring for
-    /// nobody.
+    /// Dropping the connection closes its socket, which takes it out of epoll. The timers
+    /// may ring for nobody.
     fn close(&mut self, token: Token) {
         if self.connections.remove(token).is_some() {
             self.lent.service.count(Syscall::Close);
@@ -293,7 +294,8 @@ impl<'a> Worker<'a> {
         self.accept();
     }
 
-    /// Serves those whose handshakes were complete too late for the first time, and nobody after.
+    /// Serves those whose handshakes were complete too late for the first time, and nobody
+    /// after.
     fn end_listening(&mut self) {
         self.accept();
         if let (Some(listener), None) = (self.listener, self.accept_at) {

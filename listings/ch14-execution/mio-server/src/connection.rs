@@ -8,8 +8,8 @@ use exec_service::{Output, Service, Session, Step, Syscall};
 use mio::event::Event;
 use mio::net::TcpStream;
 
-/// After so many reads and writes a connection's turn is over: a client whose requests never end must
-/// not be the only one that is served.
+/// After so many reads and writes a connection's turn is over: a client whose requests
+/// never end must not be the only one that is served.
 const TURN: usize = 4;
 
 // ANCHOR: connection
@@ -59,15 +59,16 @@ impl Connection {
     }
 
     // ANCHOR: told
-    /// Keeps what mio says. It also tells of errors and ends of connections, but not on every system:
-    /// who reads or writes learns of them anyway.
+    /// Keeps what mio says. It also tells of errors and ends of connections, but not on
+    /// every system: who reads or writes learns of them anyway.
     pub fn told(&mut self, event: &Event) {
         self.readable |= event.is_readable();
         self.writable |= event.is_writable();
     }
     // ANCHOR_END: told
 
-    /// Reads, answers and writes until the kernel has nothing more for it, or its turn is over.
+    /// Reads, answers and writes until the kernel has nothing more for it, or its turn is
+    /// over.
     pub fn turn(&mut self, lent: &mut Lent) -> Outcome {
         if let Some(parked) = self.parked.take() {
             lent.output = *parked;
@@ -106,8 +107,8 @@ impl Connection {
                     .end_of_input(&mut lent.service, lent.now, &mut lent.output)
             }
             Ok(len) => {
-                // A short read is no reason to believe that there is no more: mio promises another
-                // event only after `WouldBlock`.
+                // A short read is no reason to believe that there is no more: mio promises
+                // another event only after `WouldBlock`.
                 let bytes = &lent.buffer[..len];
                 self.session
                     .receive(&mut lent.service, bytes, lent.now, &mut lent.output)

@@ -164,8 +164,8 @@ impl<'a> Worker<'a> {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return,
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
-                    // No descriptor or no memory. Whoever waits in the queue waits on, until a
-                    // connection of ours ends, or for a moment.
+                    // No descriptor or no memory. Whoever waits in the queue waits on,
+                    // until a connection of ours ends, or for a moment.
                     _ => {
                         self.accept_at = Some(self.lent.now + ACCEPT_PAUSE);
                         return;
@@ -204,8 +204,8 @@ impl<'a> Worker<'a> {
     // ANCHOR_END: accept
 
     // ANCHOR: close
-    /// On Linux the kernel forgets a socket that is closed. mio wants to be told, as it may keep
-    /// something of its own for it elsewhere.
+    /// On Linux the kernel forgets a socket that is closed. mio wants to be told, as it may
+    /// keep something of its own for it elsewhere.
     fn close(&mut self, token: Token) {
         if let Some(mut connection) = self.connections.remove(token) {
             self.lent.service.count(Syscall::EpollCtl);
@@ -278,7 +278,8 @@ impl<'a> Worker<'a> {
         self.accept();
     }
 
-    /// Serves those whose handshakes were complete too late for the first time, and nobody after.
+    /// Serves those whose handshakes were complete too late for the first time, and nobody
+    /// after.
     fn end_listening(&mut self) {
         self.accept();
         if let (Some(listener), None) = (&self.listener, self.accept_at) {
@@ -305,7 +306,8 @@ impl Drop for Worker<'_> {
 }
 
 // ANCHOR: token
-/// mio keeps a `usize` for us, the kernel 64 bits: on a processor of 64 bits the two are the same.
+/// mio keeps a `usize` for us, the kernel 64 bits: on a processor of 64 bits the two are
+/// the same.
 fn to_mio(token: Token) -> mio::Token {
     const { assert!(size_of::<usize>() == size_of::<u64>()) };
     mio::Token(u64::from(token) as usize)

@@ -231,14 +231,16 @@ impl Connection {
         let kept = self.rest.len();
         buffer[..kept].copy_from_slice(&self.rest);
         let read = match self.stream.read(&mut buffer[kept..]) {
-            Ok(0) if self.due.is_empty() => return Ok(()), // an idle connection may be closed
             Ok(0) => {
-                return Err(wrong(
-                    "the server closed a connection before it had answered",
-                ));
+                self.ended = true;
+                return Ok(());
             }
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) if is_end(&error) => {
+                self.ended = true;
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         let now = Instant::now();

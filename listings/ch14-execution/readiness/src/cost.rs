@@ -19,11 +19,12 @@ const SHOWN: usize = 1_000;
 /// Descriptors that the program needs beside those.
 const OTHERS: u64 = 64;
 
-/// How often each call is made. What is told is the median: other programs disturb some of them.
+/// How often each call is made. What is told is the median: other programs disturb some of
+/// them.
 const CALLS: usize = 51;
 
-/// Watches silent sockets along with one for which a datagram waits, and takes the time of each call
-/// that finds it.
+/// Watches silent sockets along with one for which a datagram waits, and takes the time of
+/// each call that finds it.
 pub fn measure() -> io::Result<Series> {
     println!("One socket of many has something to say. To learn which takes:");
     let at_most = descriptors()?;
@@ -111,7 +112,8 @@ fn median(mut call: impl FnMut() -> io::Result<()>) -> io::Result<Duration> {
     Ok(times[CALLS / 2])
 }
 
-/// As many descriptors as the administrator allows: in many a shell a process has 1,024 unless it asks.
+/// As many descriptors as the administrator allows: in many a shell a process has 1,024
+/// unless it asks.
 fn descriptors() -> io::Result<u64> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;

@@ -1,16 +1,17 @@
-//! Readiness: what the kernel tells a program about its sockets, how often, and at what price.
+//! Readiness: what the kernel tells a program about its sockets, how often, and at what
+//! price.
 //!
 //! ```text
 //! cargo run -p exec-readiness
 //! ```
 //!
-//! The same connection is watched by two epoll instances, one level-triggered and one edge-triggered,
-//! while bytes arrive and are read. Then epoll is asked to watch what it cannot, four threads' worth
-//! of epoll instances watch one listening socket, and thousands of silent sockets are watched along
-//! with one that has something to say.
+//! The same connection is watched by two epoll instances, one level-triggered and one
+//! edge-triggered, while bytes arrive and are read. Then epoll is asked to watch what it
+//! cannot, four threads' worth of epoll instances watch one listening socket, and thousands
+//! of silent sockets are watched along with one that has something to say.
 //!
-//! Look for silence where bytes are waiting; for a descriptor that speaks after its end; and for which
-//! of two numbers grows.
+//! Look for silence where bytes are waiting; for a descriptor that speaks after its end;
+//! and for which of two numbers grows.
 
 #![forbid(unsafe_code)]
 

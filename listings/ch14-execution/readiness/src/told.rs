@@ -16,7 +16,8 @@ const SILENCE_MS: u8 = 30;
 /// Within what time bytes must have arrived on loopback, be the machine ever so busy.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Longer than a receiver delays an acknowledgement on Linux at first (`TCP_DELACK_MIN`, 40 ms).
+/// Longer than a receiver delays an acknowledgement on Linux at first (`TCP_DELACK_MIN`, 40
+/// ms).
 const LATE_ACKNOWLEDGEMENT: Duration = Duration::from_millis(100);
 
 /// As much as a server would read at once, in bytes.
@@ -199,8 +200,8 @@ pub fn writing() -> io::Result<Table> {
     Ok(both.table)
 }
 
-/// Writes until the kernel takes no more, and nothing that is acknowledged late makes room again.
-/// Gives how many bytes it took.
+/// Writes until the kernel takes no more, and nothing that is acknowledged late makes room
+/// again. Gives how many bytes it took.
 fn fill(server: &mut TcpStream) -> io::Result<u64> {
     let mut sent = 0;
     let mut last = Instant::now();

@@ -7,10 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use exec_receive_buffer::{
-    Memory, Result, Row, grouped, is_window_closed, memory, ms, set_deadline, table, unread,
-    unsent, wait_until,
+    Memory, Result, Row, grouped, memory, ms, set_deadline, table, unread, unsent, wait_until,
 };
-use lab::{Host, Lab, Link};
+use lab::{Host, Lab, Link, tcp_info};
 use record::Record;
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -158,7 +157,9 @@ fn fill(sender: &mut TcpStream, message: &[u8]) -> Result<usize> {
     sender.set_nonblocking(true)?;
     let mut taken = 0;
     wait_until("the window is closed and the send buffer full", || {
-        let closed = is_window_closed(sender)?;
+        // By the answer to a probe, too: merging segments may have made room once more.
+        let info = tcp_info(sender)?;
+        let closed = info.snd_wnd == 0 && info.backoff > 0 && info.probes == 0;
         // Unless the one before is sent, a message may share a segment with it.
         while closed || unsent(sender)? == 0 {
             match sender.write(message) {

@@ -233,8 +233,9 @@ fn a_message_waits_as_long_as_all_that_is_before_it() {
     let number = |kind, row| backend.number(&[row], kind);
     let waited = number(TOO_SLOW, "then until it is read, ms");
     let predicted = number(TOO_SLOW, "bytes ÷ bytes a second, ms");
+    // Within what a busy machine makes of it; on an idle one it is a few per cent.
     assert!(
-        (0.75..1.33).contains(&(waited / predicted)),
+        (0.6..1.7).contains(&(waited / predicted)),
         "{waited}, {predicted}"
     );
     assert!(waited > 20.0 * number(KEEPS_UP, "then until it is read, ms"));

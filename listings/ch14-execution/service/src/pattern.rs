@@ -40,7 +40,7 @@ impl Body {
         &memory()[at..at + self.contiguous(at)]
     }
 
-    /// The same as a place in [`file`], and a length.
+    /// The same as a place in [`file()`], and a length.
     #[must_use]
     pub fn file(self) -> (usize, usize) {
         let at = self.place();

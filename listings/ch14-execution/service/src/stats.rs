@@ -281,7 +281,7 @@ impl fmt::Display for Totals {
     }
 }
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[allow(
     unsafe_code,
     reason = "memory that outlives a fork and is the same on both sides of it"
@@ -344,7 +344,7 @@ mod shared {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 mod shared {
     use std::io;
     use std::ops::Deref;
