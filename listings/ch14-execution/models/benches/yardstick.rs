@@ -57,8 +57,8 @@ mod linux {
     /// A large answer, in bytes.
     const LARGE: usize = 1 << 20;
 
-    /// Requests whose latency is measured at half load.
-    const OPEN_LOOP: usize = 100_000;
+    /// How long requests come at half load, in seconds.
+    const OPEN_LOOP: f64 = 3.0;
 
     /// Connections that say nothing.
     const IDLE: usize = 10_000;
@@ -216,12 +216,13 @@ request = function() return batch end
         /// An open loop at half of the rate that `wrk` reached.
         fn at_half_load(&mut self, work: &Path) -> Result<()> {
             let server = self.start(work)?;
+            let rate = median(&self.rate) / 2.0;
             let load = Load {
                 path: "/",
                 connections: CONNECTIONS,
                 pipelined: 1,
-                requests: OPEN_LOOP,
-                rate: Some(median(&self.rate) / 2.0),
+                requests: (rate * OPEN_LOOP) as usize,
+                rate: Some(rate),
             };
             self.latencies = Some(on_core(CLIENT_CORE, || load.run(server.address))?);
             Ok(())

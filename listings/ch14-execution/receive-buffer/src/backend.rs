@@ -139,12 +139,13 @@ fn watch() -> Result<(Seen, Report)> {
     };
     let mut samples = Vec::new();
     for tick in 1.. {
+        let over = reading.is_finished();
         samples.push(Sample {
             at: started.elapsed(),
             unsent: unsent(&sender)?,
             unread: unread(&receiver)?,
         });
-        if reading.is_finished() {
+        if over {
             break;
         }
         thread::sleep((SAMPLED_EVERY * tick).saturating_sub(started.elapsed()));
@@ -240,15 +241,16 @@ impl Seen {
         }
     }
 
-    /// Where the bytes wait. Every other moment is enough for a plot.
+    /// Where the bytes wait. Every other moment is enough for a plot, the last included.
     fn waiting(&self) -> Series {
         let line = |name: &str, bytes: fn(&Sample) -> usize| {
-            let samples = self.samples.iter().step_by(2);
+            let backwards = self.samples.iter().rev().step_by(2);
+            let points = backwards.map(|it| (plotted_ms(it.at), bytes(it) as f64 / 1e3));
+            let mut points: Vec<_> = points.collect();
+            points.reverse();
             Line {
                 name: name.to_owned(),
-                points: samples
-                    .map(|it| (plotted_ms(it.at), bytes(it) as f64 / 1e3))
-                    .collect(),
+                points,
             }
         };
         Series {

@@ -14,6 +14,7 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
         .varying(r" +\d[\d,]* bytes", " N bytes")
         .varying(r"(and|window up to) +\d[\d,]*( in |$)", "$1 N$2")
         .varying(r"(?m)(window up to) +\d[\d,]*$", "$1 N")
+        .varying(r" +\d[\d,]* at last", " N at last")
         .varying(r"\d+ messages a second sent, \d+ read", "N sent, N read")
         .varying(r"([(,][a-z]+)\d+", "${1}N")
         .varying(r"[\d.]+ Mbit/s", "N Mbit/s")

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -117,11 +118,14 @@ fn end(ending: Ending) -> Result<Outcome> {
         Ok(tcp_info(&receiver)?.rcv_wnd == 0)
     })?;
     let behind = BYTES - unread(&receiver)?;
+    let (calls, called) = mpsc::channel();
     let closing = thread::spawn(move || {
-        let called = Instant::now();
+        let start = Instant::now();
+        let _ = calls.send(());
         close();
-        called.elapsed()
+        start.elapsed()
     });
+    called.recv()?;
     thread::sleep(PAUSE);
     let mut buffer = vec![0; 1 << 16];
     let mut read = 0;
