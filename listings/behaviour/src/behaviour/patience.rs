@@ -22,6 +22,10 @@ fn narrow(address: SocketAddr) -> Client {
     Client::over(socket.into()).unwrap()
 }
 
+/// How long others may wait for an answer at most: a server that waits for a slow client makes them wait
+/// for as long as that has its connection, seconds and more.
+const UNHARMED: Duration = Duration::from_secs(2);
+
 /// It asks for much and takes nearly nothing. Its answer lies in no one's memory, and when it takes
 /// nothing for too long, its connection ends.
 #[doc(alias = "test")]
@@ -43,11 +47,7 @@ pub fn a_client_that_reads_one_byte_a_second_harms_nobody(subject: &Subject) {
             while start.elapsed() < Duration::from_secs(second as u64) {
                 let asked = Instant::now();
                 assert_eq!(client.get("/").unwrap().status, 200);
-                assert!(
-                    asked.elapsed() < Duration::from_secs(1),
-                    "{:?}",
-                    asked.elapsed()
-                );
+                assert!(asked.elapsed() < UNHARMED, "{:?}", asked.elapsed());
                 thread::sleep(Duration::from_millis(10));
             }
             for reader in &mut readers {
@@ -142,11 +142,7 @@ pub fn a_slow_loris_is_cut_off(subject: &Subject) {
             if subject.is_concurrent() {
                 let asked = Instant::now();
                 assert_eq!(server.get("/").status, 200);
-                assert!(
-                    asked.elapsed() < Duration::from_secs(1),
-                    "{:?}",
-                    asked.elapsed()
-                );
+                assert!(asked.elapsed() < UNHARMED, "{:?}", asked.elapsed());
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -172,8 +168,9 @@ pub fn silence_is_ended(subject: &Subject) {
     let server = Server::start(subject, &["--limits", "head=300,idle=600"]);
     for (requests, limit) in [(0, 300), (1, 600)] {
         let limit = Duration::from_millis(limit);
-        let mut client = server.client();
+        // The server's time begins when the kernel has the connection.
         let start = Instant::now();
+        let mut client = server.client();
         for _ in 0..requests {
             assert_eq!(client.get("/").unwrap().status, 200);
         }

@@ -316,6 +316,28 @@ fn postgresql_at_repeatable_read_refuses_what_at_read_committed_is_no_conflict()
     }
 }
 
+#[test]
+fn postgresql_has_a_process_for_each_connection_and_restarts_all_if_one_is_killed() {
+    let Some(server) = cluster::server_for_one_test() else {
+        return;
+    };
+    let mut clients = [(); 2].map(|()| Client::connect(&server.url, NoTls).unwrap());
+    let mut process = |client: usize| -> Result<i32, postgres::Error> {
+        let row = clients[client].query_one("SELECT pg_backend_pid()", &[])?;
+        Ok(row.get(0))
+    };
+    let [one, two] = [0, 1].map(|client| process(client).unwrap());
+    assert_ne!(one, two);
+    // They have shared memory between them, which the one that died may have left in any state.
+    let killed = Command::new("kill").args(["-9", &one.to_string()]).status();
+    assert!(killed.unwrap().success());
+    let until = Instant::now() + Duration::from_secs(30);
+    while process(1).is_ok() {
+        assert!(Instant::now() < until, "the other connection lives on");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// The calls by which a worker changes anything, or learns something from outside. A question mark
 /// lets those be missing that a processor's kernel does not have.
 const CALLS: &str = "connect,fcntl,fdatasync,fsync,ftruncate,openat,pwrite64,recvfrom,sendto,\

@@ -36,6 +36,11 @@ pub const MODEL: Model = Model {
 /// When the kernel has no io_uring, or one that lacks what this server is made of; the message names
 /// the version that has it, and the server that runs without.
 pub fn serve(setup: &Setup) -> io::Result<()> {
-    setup.on_threads(|worker| Worker::new(setup, worker)?.run())
+    setup.on_threads(|number| {
+        // The thread that sets a ring up is the one that may use it.
+        let worker = Worker::new(setup, number)?;
+        setup.worker_ready();
+        worker.run()
+    })
 }
 // ANCHOR_END: serve

@@ -10,6 +10,7 @@ use exec_epoll_server::slab::{Slab, Token};
 use exec_epoll_server::timers::Timers;
 use exec_service::{
     ACCEPT_PAUSE, BACKLOG, Output, Service, Session, Setup, Step, Syscall, stop_accepting,
+    stop_listening,
 };
 use io_uring::types::Fixed;
 
@@ -399,9 +400,10 @@ impl<'a> Worker<'a> {
         }
         if let Some(drain) = &self.drain
             && drain.listener <= self.now
-            && self.listener.take().is_some()
+            && let Some(listener) = self.listener.take()
         {
             self.accept_at = None;
+            stop_listening(listener);
             self.ring
                 .cancel(Operation::Accept.of_nobody(), Operation::Cancel.of_nobody());
         }

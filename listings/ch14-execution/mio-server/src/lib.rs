@@ -48,6 +48,7 @@ pub fn serve(setup: &Setup) -> io::Result<()> {
         .map(|worker| Mutex::new(Some(worker)))
         .collect();
     setup.on_threads(|worker| {
+        setup.worker_ready();
         let mut worker = workers[worker]
             .lock()
             .unwrap_or_else(PoisonError::into_inner);

@@ -14,16 +14,16 @@ use testkit::peer;
 /// How long a server may take to be there.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A server, killed with its children when this is dropped.
+/// A server, ended when this is dropped.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for child in children(self.0.id()) {
-            // SIGKILL would leave them: they end when their parent asks them to, or when told so.
-            let _ = Command::new("kill").arg(child.to_string()).status();
+        // Asked to end, a master ends its workers first. Killed, it would leave them behind.
+        let asked = Command::new("kill").arg(self.0.id().to_string()).status();
+        if !asked.is_ok_and(|status| status.success()) {
+            let _ = self.0.kill();
         }
-        let _ = self.0.kill(); // it may have ended
         let _ = self.0.wait();
     }
 }
@@ -71,6 +71,7 @@ fn nginx_is_a_master_and_workers_with_one_thread_each() {
             .arg(folder.path())
             .args(["-c", "nginx.conf", "-e", "error.log"])
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .spawn()
             .unwrap(),
     );

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -68,6 +69,7 @@ pub struct Setup {
     pub stats: Stats,
     /// Whether to end.
     pub shutdown: Arc<Shutdown>,
+    ready_workers: AtomicUsize,
     on_ready: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 // ANCHOR_END: model
@@ -99,8 +101,16 @@ impl Setup {
         }
     }
 
-    /// Runs each worker on a thread of its own, and returns when all have ended. If one fails, the
-    /// others are told to end.
+    /// The same, said by one of the workers: the last one's word counts. Each needs descriptors, and
+    /// the first clients could take the last of them.
+    pub fn worker_ready(&self) {
+        if self.ready_workers.fetch_add(1, Ordering::Relaxed) + 1 == self.workers {
+            self.ready();
+        }
+    }
+
+    /// Runs each worker on a thread of its own, which calls [`Setup::worker_ready`], and returns when
+    /// all have ended. If one fails, the others are told to end.
     ///
     /// # Errors
     ///
@@ -123,7 +133,6 @@ impl Setup {
                     .spawn_scoped(scope, move || work(worker));
                 threads.push(thread.inspect_err(|_| self.shutdown.request())?);
             }
-            self.ready();
             threads.into_iter().try_for_each(|thread| {
                 thread
                     .join()
@@ -238,6 +247,7 @@ fn set_up(model: &Model, address: SocketAddr, options: &Options) -> io::Result<S
         limits: options.limits,
         stats: Stats::new(model.name, workers)?,
         shutdown: Arc::new(Shutdown::on_signals()?),
+        ready_workers: AtomicUsize::new(0),
         on_ready: Mutex::new(None),
     })
 }

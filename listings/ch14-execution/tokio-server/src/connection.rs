@@ -152,7 +152,7 @@ impl Desk {
                     return Poll::Ready(Err(error));
                 }
                 Poll::Pending => {
-                    *parked = mem::take(&mut self.output);
+                    *parked = *self.output.park();
                     if moved {
                         session.blocked(&self.service, Instant::now());
                     }

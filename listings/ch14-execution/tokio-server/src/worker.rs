@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use exec_service::{
     ACCEPT_PAUSE, Output, Service, Setup, Syscall, is_exhausted, is_passing, stop_accepting,
+    stop_listening,
 };
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::Notify;
@@ -66,6 +67,7 @@ pub async fn work(setup: &Setup, number: usize) -> io::Result<()> {
     let listener = TcpListener::from_std(setup.listeners[number].try_clone()?)?;
     let told = setup.shutdown.as_fd().try_clone_to_owned()?;
     let shutdown = UnixStream::from_std(told.into())?;
+    setup.worker_ready();
     tokio::select! {
         failed = worker.accept(&listener) => failed?,
         requested = shutdown.readable() => requested?,
@@ -79,6 +81,7 @@ pub async fn work(setup: &Setup, number: usize) -> io::Result<()> {
     let until = tokio::time::Instant::now() + limits.drain;
     // Handshakes that had begun are complete then: what they left in the queue is served as well.
     let _ = timeout(limits.last_handshakes, worker.accept(&listener)).await;
+    stop_listening(&listener);
     drop(listener);
     let _ = timeout_at(until, worker.all_closed()).await;
     Ok(())

@@ -50,8 +50,8 @@ const KEEPER: &str = r#"
 "#;
 
 /// A server, and what keeps it.
-struct Server {
-    url: String,
+pub struct Server {
+    pub url: String,
     _keeper: Option<(Child, ChildStdin)>,
 }
 
@@ -69,6 +69,12 @@ fn server() -> Option<&'static Server> {
     }
     let programs = programs()?;
     SERVER.get_or_init(|| Some(start(&programs))).as_ref()
+}
+
+/// A server for one test alone, on this machine, which ends when this is dropped; none where there is no
+/// PostgreSQL.
+pub fn server_for_one_test() -> Option<Server> {
+    Some(start(&programs()?))
 }
 
 /// The folder of `initdb`. Debian keeps it off the PATH, one for each version.
