@@ -123,7 +123,7 @@ fn one_worker_waits_for_all_clients_at_once_when_it_has_an_event_loop() {
 
 /// Rows are for 1, 2, 4 and 8 workers on one core.
 #[test]
-fn each_further_worker_on_a_core_adds_context_switches() {
+fn eight_workers_on_one_core_switch_more_often_for_a_request_than_one() {
     holds(|run| {
         let switches = column(run, "ready", "Context switches for a request");
         rule(switches[3] > 2.0 * switches[0], switches)

@@ -156,13 +156,13 @@ fn pair() -> io::Result<(UnixStream, UnixStream)> {
 }
 
 pub fn compare() -> Result<Table, Error> {
-    println!("{WORKERS} workers, and one of them");
+    println!("One of {WORKERS} workers crashes:");
     let mut table = Table::new([
         Column::words("workers"),
         Column::words("one of them"),
+        Column::words("its process"),
         Column::number("answer before", ""),
         Column::number("answer after", ""),
-        Column::words("its process"),
     ]);
     for (kind, start) in [
         (
@@ -187,17 +187,17 @@ pub fn compare() -> Result<Table, Error> {
                     "goes on without it".to_owned()
                 }
                 WaitStatus::Exited(_, status) => format!("exits with `{status}`"),
-                WaitStatus::Signaled(_, signal, _) => format!("killed by `{signal}`"),
+                WaitStatus::Signaled(_, signal, _) => format!("is killed by `{signal}`"),
                 status => return Err(format!("it ended with {status:?}").into()),
             };
             let (typed, says) = (what.replace('`', ""), end.replace('`', ""));
-            println!("  of {kind:9} {typed:23}  {after} of {before} answer; its process {says}");
+            println!("  {kind:9}  it {typed:22}  {after} of {before} answer; its process {says}");
             table = table.row([
                 kind.to_owned(),
                 what.to_owned(),
+                end,
                 before.to_string(),
                 after.to_string(),
-                end,
             ]);
         }
     }

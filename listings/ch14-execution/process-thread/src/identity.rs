@@ -82,8 +82,8 @@ pub fn compare() -> Result<Table, Error> {
     println!("One variable, and who writes to it:");
     let mut table = Table::new([
         Column::words("who"),
-        Column::number("process", ""),
-        Column::number("thread", ""),
+        Column::words("process"),
+        Column::words("thread"),
         Column::number("writes", ""),
         Column::number("the main thread reads", ""),
     ]);
@@ -100,8 +100,7 @@ pub fn compare() -> Result<Table, Error> {
             "  {name:25}  process {process}, thread {thread}, \
              writes {writes}, and the main thread reads {read}"
         );
-        let cells = [process, thread].map(|id| id.to_string());
-        let [process, thread] = cells;
+        let [process, thread] = [process, thread].map(|id| format!("`{id}`"));
         let read = read.to_string();
         table
             .rows

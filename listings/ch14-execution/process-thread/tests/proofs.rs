@@ -80,8 +80,8 @@ fn a_crash_takes_the_process_along_and_no_other() {
     let after: HashMap<(&str, &str), &str> = rows("crash")
         .iter()
         .map(|row| {
-            assert_eq!(row[2], "4", "{row:?}");
-            ((row[0].as_str(), row[1].as_str()), row[3].as_str())
+            assert_eq!(row[3], "4", "{row:?}");
+            ((row[0].as_str(), row[1].as_str()), row[4].as_str())
         })
         .collect();
     assert_eq!(after.len(), 6);
@@ -97,8 +97,8 @@ fn a_panic_ends_the_thread_alone() {
         .iter()
         .filter(|row| row[1] == "panics")
         .collect();
-    assert_eq!(panics[0][3..], ["3", "goes on without it"]);
-    assert_eq!(panics[1][3..], ["3", "exits with `101`"]);
+    assert_eq!(panics[0][2..], ["goes on without it", "4", "3"]);
+    assert_eq!(panics[1][2..], ["exits with `101`", "4", "3"]);
 }
 
 #[test]

@@ -72,28 +72,12 @@ pub fn arranged() -> Sequence {
     for (thread, did, at) in events {
         latest = latest.max((at - start).as_micros() as u64);
         let name = ["A", "B"][thread];
-        match did {
-            Did::Read(count) => {
-                println!("  {name} reads {count}");
-                sequence.message(
-                    latest,
-                    memory,
-                    threads[thread],
-                    format!("`{count}`"),
-                    Some("reads"),
-                );
-            }
-            Did::Wrote(count) => {
-                println!("  {name} writes {count}");
-                sequence.message(
-                    latest,
-                    threads[thread],
-                    memory,
-                    format!("`{count}`"),
-                    Some("adds one and writes"),
-                );
-            }
-        }
+        let (from, to, label) = match did {
+            Did::Read(count) => (memory, threads[thread], format!("reads `{count}`")),
+            Did::Wrote(count) => (threads[thread], memory, format!("writes `{count}`")),
+        };
+        println!("  {name} {}", label.replace('`', ""));
+        sequence.message(latest, from, to, label, None);
     }
     sequence.state(
         latest,
@@ -131,7 +115,7 @@ pub fn by_chance() -> Table {
         Column::words("counter"),
         Column::number("increments", ""),
         Column::number("counted", ""),
-        Column::number("lost", "%"),
+        Column::number("share lost", "%"),
     ]);
     for (name, new) in counters::all() {
         let started = Instant::now();

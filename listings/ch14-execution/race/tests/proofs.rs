@@ -44,7 +44,10 @@ fn two_increments_make_one_if_both_read_before_either_writes() {
             What::Message { label, .. } | What::State { label, .. } => label.as_str(),
         })
         .collect();
-    assert_eq!(labels, ["`0`", "`0`", "`1`", "`1`", "`1`"]);
+    assert_eq!(
+        labels,
+        ["reads `0`", "reads `0`", "writes `1`", "writes `1`", "`1`"]
+    );
     assert!(
         RUN.stdout
             .contains("two increments, and the counter is at 1\n")
