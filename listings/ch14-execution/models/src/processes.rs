@@ -37,18 +37,22 @@ impl Processes {
 
     /// What they have used so far.
     pub fn used(&self) -> io::Result<Used> {
-        // Ticks of 10 ms, but of a sum that the kernel keeps in nanoseconds.
         let per_second = sysconf(SysconfVar::CLK_TCK)?.unwrap_or(100).unsigned_abs();
         let mut used = Used::default();
         for id in self.ids()? {
             let Some(fields) = stat(id) else { continue };
-            // utime, stime, and those of children that have been waited for.
+            // utime, stime, and those of children that have been waited for: with what has ended.
             let ticks: u64 = fields[11..15]
                 .iter()
                 .map(|&field| field.max(0).unsigned_abs())
                 .sum();
-            used.processor += Duration::from_nanos(ticks * 1_000_000_000 / per_second);
+            let ended_too = Duration::from_nanos(ticks * 1_000_000_000 / per_second);
+            // Of what runs there is a finer count, in nanoseconds.
+            let mut running = Duration::ZERO;
             for thread in threads(id)? {
+                let schedstat = fs::read_to_string(format!("/proc/{id}/task/{thread}/schedstat"));
+                let first = schedstat.as_deref().unwrap_or_default().split(' ').next();
+                running += Duration::from_nanos(first.and_then(|ns| ns.parse().ok()).unwrap_or(0));
                 // It may have ended meanwhile.
                 let Ok(status) = fs::read_to_string(format!("/proc/{id}/task/{thread}/status"))
                 else {
@@ -57,6 +61,7 @@ impl Processes {
                 used.waits += number(&status, "voluntary_ctxt_switches:");
                 used.preemptions += number(&status, "nonvoluntary_ctxt_switches:");
             }
+            used.processor += running.max(ended_too);
         }
         Ok(used)
     }
@@ -88,12 +93,27 @@ impl Processes {
         Ok(killpg(self.group, signal)?)
     }
 
+    /// Those of the group, and what they have started, which may have groups of its own.
     fn ids(&self) -> io::Result<Vec<u32>> {
         let group = i64::from(self.group.as_raw());
-        let of_group = |id: &u32| stat(*id).is_some_and(|fields| fields[2] == group);
-        let processes = fs::read_dir("/proc")?.flatten();
-        let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        Ok(ids.filter(of_group).collect())
+        let entries = fs::read_dir("/proc")?.flatten();
+        let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        // A child's parent and group, by the child.
+        let mut all: Vec<(u32, i64, i64)> = ids
+            .filter_map(|id| stat(id).map(|fields| (id, fields[1], fields[2])))
+            .collect();
+        let mut found: Vec<u32> = Vec::new();
+        loop {
+            let is_theirs = |&(_, parent, of): &(u32, i64, i64)| {
+                of == group || found.iter().any(|&id| i64::from(id) == parent)
+            };
+            let (theirs, others): (Vec<_>, Vec<_>) = all.into_iter().partition(is_theirs);
+            all = others;
+            if theirs.is_empty() {
+                return Ok(found);
+            }
+            found.extend(theirs.into_iter().map(|(id, ..)| id));
+        }
     }
 }
 

@@ -18,18 +18,37 @@ const INCREMENTS: usize = 100_000;
 /// How many tries count; of them the median does.
 const TRIES: usize = 15;
 
-/// For what share of a try all threads must have been at it for it to count: else they were not in
-/// company.
-const TOGETHER: f64 = 0.8;
+/// For what share of a try each thread must have had a core for it to count: else they were not in
+/// company, but took turns.
+const AT_IT: f64 = 0.9;
 
-/// For how long there are new tries, if others want the machine as well.
+/// For how long there are new tries, if others want the machine as well; and for how long if none has
+/// counted yet.
 const BUDGET: Duration = Duration::from_millis(400);
+const LAST: Duration = Duration::from_secs(4);
+
+/// The processor time of this thread so far, where the system tells it.
+fn cpu_time() -> Option<Duration> {
+    #[cfg(unix)]
+    return nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .ok()
+        .map(Duration::from);
+    #[cfg(not(unix))]
+    None
+}
+
+/// When a thread began and ended, and for how long it had a core in between.
+struct Span {
+    began: Instant,
+    ended: Instant,
+    core: Option<Duration>,
+}
 
 /// One try: nanoseconds for each increment, from the first thread that begins to the last that ends,
-/// and for what share of that time all were at it.
+/// and for what share of that time the one that had a core for the shortest time had one.
 fn try_once(threads: usize, add: impl Fn(usize) + Sync) -> (f64, f64) {
     let ready = AtomicUsize::new(0);
-    let times: Vec<(Instant, Instant)> = thread::scope(|scope| {
+    let spans: Vec<Span> = thread::scope(|scope| {
         let (ready, add) = (&ready, &add);
         let running: Vec<_> = (0..threads)
             .map(|thread| {
@@ -39,38 +58,46 @@ fn try_once(threads: usize, add: impl Fn(usize) + Sync) -> (f64, f64) {
                         // To sleep until all are here would take longer than the increments.
                         hint::spin_loop();
                     }
-                    let began = Instant::now();
+                    let (began, before) = (Instant::now(), cpu_time());
                     for _ in 0..INCREMENTS / threads {
                         add(thread);
                     }
-                    (began, Instant::now())
+                    let (ended, after) = (Instant::now(), cpu_time());
+                    let core = before.zip(after).map(|(before, after)| after - before);
+                    Span { began, ended, core }
                 })
             })
             .collect();
         let joined = running.into_iter().map(|thread| thread.join());
         joined
-            .map(|times| times.expect("it does not panic"))
+            .map(|span| span.expect("it does not panic"))
             .collect()
     });
-    let began = times.iter().map(|(began, _)| *began);
-    let ended = times.iter().map(|(_, ended)| *ended);
-    let first_to_last = |first: Option<Instant>, last: Option<Instant>| {
-        let (first, last) = first.zip(last).expect("a thread");
-        last.saturating_duration_since(first).as_secs_f64()
-    };
-    let whole = first_to_last(began.clone().min(), ended.clone().max());
-    let together = first_to_last(began.max(), ended.min());
-    (whole * 1e9 / INCREMENTS as f64, together / whole)
+    let began = spans.iter().map(|span| span.began).min();
+    let ended = spans.iter().map(|span| span.ended).max();
+    let (began, ended) = began.zip(ended).expect("a thread");
+    let whole = (ended - began).as_secs_f64();
+    let core = spans
+        .iter()
+        .map(|span| span.core.unwrap_or(span.ended - span.began))
+        .min()
+        .unwrap_or_default();
+    (whole * 1e9 / INCREMENTS as f64, core.as_secs_f64() / whole)
 }
 
 /// The median of the tries that count; if none does, of all.
 fn ns_each<F: Fn(usize) + Sync>(threads: usize, new: impl Fn() -> F) -> f64 {
     let started = Instant::now();
+    let cores = thread::available_parallelism().map_or(1, usize::from);
     let (mut counting, mut all) = (Vec::new(), Vec::new());
-    while counting.len() < TRIES && started.elapsed() < BUDGET {
-        let (ns, together) = try_once(threads, new());
+    while counting.len() < TRIES {
+        let budget = if counting.is_empty() { LAST } else { BUDGET };
+        if started.elapsed() > budget {
+            break;
+        }
+        let (ns, at_it) = try_once(threads, new());
         all.push(ns);
-        if together >= TOGETHER {
+        if at_it >= AT_IT || cores < threads {
             counting.push(ns);
         }
     }
