@@ -17,7 +17,10 @@ const COMPUTE: Duration = Duration::from_millis(1);
 const WAIT: Duration = Duration::from_millis(4);
 
 /// How long each number of workers is at work.
-const ROUND: Duration = Duration::from_millis(300);
+const ROUND: Duration = Duration::from_millis(120);
+
+/// How often. The round in which most was done counts: what other programs do can only take from it.
+const ROUNDS: usize = 3;
 
 /// How often calibration tries: the fastest try is the one that nothing came between.
 const TRIES: usize = 20;
@@ -123,6 +126,18 @@ fn work(kind: Kind, rounds: u64, workers: usize) -> io::Result<Done> {
 }
 // ANCHOR_END: work
 
+/// The best of some rounds.
+fn best(kind: Kind, rounds: u64, workers: usize) -> io::Result<Done> {
+    let mut best = work(kind, rounds, workers)?;
+    for _ in 1..ROUNDS {
+        let done = work(kind, rounds, workers)?;
+        if done.rate() > best.rate() {
+            best = done;
+        }
+    }
+    Ok(best)
+}
+
 /// How often this thread lost its core to another, so far. Source: proc(5).
 fn preemptions() -> io::Result<u64> {
     let status = fs::read_to_string("/proc/thread-self/status")?;
@@ -158,8 +173,8 @@ pub fn tell(cores: usize) -> io::Result<(Series, Table)> {
     ]);
     let (mut computing, mut waiting) = (Vec::new(), Vec::new());
     for workers in [1, cores, 2 * cores, 4 * cores, 8 * cores] {
-        let computed = work(Kind::Computes, rounds, workers)?;
-        let waited = work(Kind::Waits, rounds, workers)?;
+        let computed = best(Kind::Computes, rounds, workers)?;
+        let waited = best(Kind::Waits, rounds, workers)?;
         let preemptions = computed.preemptions as f64 / computed.jobs as f64;
         let row = [
             workers.to_string(),

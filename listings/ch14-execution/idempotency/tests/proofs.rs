@@ -323,3 +323,8 @@ fn what_is_no_request_is_refused_and_changes_nothing() {
 fn forgetting_goes_in_batches_and_skips_what_is_unanswered() {
     suite::forgetting_goes_in_batches_and_skips_what_is_unanswered(Database::sqlite());
 }
+
+#[test]
+fn a_hundred_may_open_a_new_database_at_once() {
+    suite::a_hundred_may_open_a_new_database_at_once(Database::sqlite, ANY);
+}

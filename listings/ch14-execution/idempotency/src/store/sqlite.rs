@@ -1,8 +1,10 @@
 //! SQLite: one file, one writer at a time.
 
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 use super::{Error, PATIENCE, Row, Store, Transaction, answer, changed_one, signed, sql, unsigned};
 use crate::payments::Answer;
@@ -21,13 +23,23 @@ impl Sqlite {
     }
 }
 
+/// How long a connection waits before it asks for the file again: about as long as another one has it.
+const PAUSE: Duration = Duration::from_millis(2);
+
 // ANCHOR: connect
 /// A connection that waits for others instead of failing, writes ahead, and has on the disk what it
 /// committed.
 pub(crate) fn connect(path: &Path, tables: &str) -> Result<Connection, rusqlite::Error> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // To change to writing ahead SQLite wants the file to itself, and does not wait for it.
+    let until = Instant::now() + PATIENCE;
+    while let Err(error) = connection.pragma_update(None, "journal_mode", "WAL") {
+        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() > until {
+            return Err(error);
+        }
+        thread::sleep(PAUSE);
+    }
     connection.pragma_update(None, "synchronous", "FULL")?;
     // All that are there at the start make the tables, one after the other.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

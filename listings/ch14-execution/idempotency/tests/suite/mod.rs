@@ -5,7 +5,7 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -256,6 +256,26 @@ pub fn a_hundred_threads_at_once_get_one_charge_and_one_answer(database: Databas
         1,
         "only one of them asks the bank"
     );
+}
+
+pub fn a_hundred_may_open_a_new_database_at_once(database: impl Fn() -> Database, most: usize) {
+    // What goes wrong here does so seldom.
+    for _ in 0..30 {
+        let database = database();
+        let (sender, receiver) = mpsc::channel();
+        thread::scope(|scope| {
+            for _ in 0..DUPLICATES.min(most) {
+                let (name, sender) = (&database.name, sender.clone());
+                scope.spawn(move || {
+                    let opened = store::open(name).map(drop);
+                    sender.send(opened.map_err(|error| error.to_string()))
+                });
+            }
+        });
+        drop(sender);
+        let failed: Vec<String> = receiver.into_iter().filter_map(Result::err).collect();
+        assert!(failed.is_empty(), "{failed:?}");
+    }
 }
 
 pub fn a_worker_killed_at_any_step_charges_once(database: impl Fn() -> Database) {
