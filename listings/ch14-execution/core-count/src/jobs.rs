@@ -165,11 +165,11 @@ pub fn tell(cores: usize) -> io::Result<(Series, Table)> {
     );
     let mut table = Table::new([
         Column::number("Workers", ""),
-        Column::number("Jobs that compute", "1/s"),
-        Column::number("One of them takes", "ms"),
-        Column::number("Preemptions for one", ""),
-        Column::number("Jobs that compute and wait", "1/s"),
-        Column::number("One of those takes", "ms"),
+        Column::number("Compute", "1/s"),
+        Column::number("A job takes", "ms"),
+        Column::number("Preemptions", ""),
+        Column::number("Compute and wait", "1/s"),
+        Column::number("One takes", "ms"),
     ]);
     let (mut computing, mut waiting) = (Vec::new(), Vec::new());
     for workers in [1, cores, 2 * cores, 4 * cores, 8 * cores] {

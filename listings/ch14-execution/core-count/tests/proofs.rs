@@ -61,7 +61,7 @@ fn a_run_prints_what_the_page_shows() {
 #[test]
 fn jobs_that_compute_gain_nothing_from_more_workers_than_cores() {
     holds(|run| {
-        let rates = column(run, "switches", "Jobs that compute");
+        let rates = column(run, "switches", "Compute");
         rule(rates[4] < 1.5 * rates[1], rates)
     });
 }
@@ -69,7 +69,7 @@ fn jobs_that_compute_gain_nothing_from_more_workers_than_cores() {
 #[test]
 fn with_more_workers_than_cores_each_job_takes_longer() {
     holds(|run| {
-        let times = column(run, "switches", "One of them takes");
+        let times = column(run, "switches", "A job takes");
         rule(times[4] > 4.0 * times[1], times)
     });
 }
@@ -77,7 +77,7 @@ fn with_more_workers_than_cores_each_job_takes_longer() {
 #[test]
 fn workers_that_compute_take_the_core_from_each_other_when_there_are_too_many() {
     holds(|run| {
-        let preemptions = column(run, "switches", "Preemptions for one");
+        let preemptions = column(run, "switches", "Preemptions");
         rule(
             preemptions[4] > 0.1 && preemptions[4] > 1.5 * preemptions[0],
             preemptions,
@@ -88,7 +88,7 @@ fn workers_that_compute_take_the_core_from_each_other_when_there_are_too_many() 
 #[test]
 fn jobs_that_wait_gain_from_more_workers_than_cores() {
     holds(|run| {
-        let rates = column(run, "switches", "Jobs that compute and wait");
+        let rates = column(run, "switches", "Compute and wait");
         rule(rates[3] > 2.0 * rates[1], rates)
     });
 }

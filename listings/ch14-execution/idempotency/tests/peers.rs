@@ -51,6 +51,13 @@ fn on_postgresql_a_hundred_threads_at_once_get_one_charge_and_one_answer() {
 }
 
 #[test]
+fn on_postgresql_a_hundred_may_open_a_new_database_at_once() {
+    if cluster::database().is_some() {
+        suite::a_hundred_may_open_a_new_database_at_once(fresh, cluster::connections());
+    }
+}
+
+#[test]
 fn on_postgresql_a_worker_killed_at_any_step_charges_once() {
     if cluster::database().is_some() {
         suite::a_worker_killed_at_any_step_charges_once(fresh);

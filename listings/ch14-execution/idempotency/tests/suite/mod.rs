@@ -231,9 +231,10 @@ pub fn a_hundred_threads_at_once_get_one_charge_and_one_answer(database: Databas
         .map(|_| {
             let (start, name, bank) = (start.clone(), world.database.name.clone(), world.address);
             thread::spawn(move || {
-                let mut service = Service::new(store::open(&name).unwrap(), Bank::new(bank));
+                let store = store::open(&name);
+                start.wait(); // whatever came of it, so that nobody waits for one that has failed
+                let mut service = Service::new(store.unwrap(), Bank::new(bank));
                 let request: Request = REQUEST.parse().unwrap();
-                start.wait();
                 patiently(
                     || service.pay(NOW_S, &request).unwrap(),
                     |reply| reply.answer.status,
