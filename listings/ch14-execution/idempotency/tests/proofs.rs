@@ -328,3 +328,27 @@ fn forgetting_goes_in_batches_and_skips_what_is_unanswered() {
 fn a_hundred_may_open_a_new_database_at_once() {
     suite::a_hundred_may_open_a_new_database_at_once(Database::sqlite, ANY);
 }
+
+#[test]
+fn sqlite_does_not_wait_for_readers_to_change_to_writing_ahead_and_so_we_do() {
+    let database = Database::sqlite();
+    let reader = Connection::open(&database.name).unwrap();
+    reader
+        .execute_batch("CREATE TABLE t (x); BEGIN; SELECT * FROM t")
+        .unwrap();
+    let patient = Connection::open(&database.name).unwrap();
+    patient.busy_timeout(store::PATIENCE).unwrap();
+    let error = patient
+        .pragma_update(None, "journal_mode", "WAL")
+        .unwrap_err();
+    assert_eq!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
+    drop(patient);
+
+    std::thread::scope(|scope| {
+        let opens = scope.spawn(|| store::open(&database.name).map(drop));
+        // Time for it to be refused at least once. With less, the test would see less.
+        std::thread::sleep(Duration::from_millis(50));
+        reader.execute_batch("COMMIT").unwrap();
+        opens.join().unwrap().unwrap();
+    });
+}

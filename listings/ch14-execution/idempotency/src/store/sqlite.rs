@@ -35,7 +35,7 @@ pub(crate) fn connect(path: &Path, tables: &str) -> Result<Connection, rusqlite:
     // To change to writing ahead SQLite wants the file to itself, and does not wait for it.
     let until = Instant::now() + PATIENCE;
     while let Err(error) = connection.pragma_update(None, "journal_mode", "WAL") {
-        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() > until {
+        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() <= until {
             return Err(error);
         }
         thread::sleep(PAUSE);
