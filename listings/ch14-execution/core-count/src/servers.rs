@@ -1,7 +1,6 @@
 //! Workers of two servers: those of the one sleep while they wait, those of the other never do as long
 //! as there is work.
 
-use std::env;
 use std::io;
 use std::process::Command;
 use std::time::Duration;
@@ -45,7 +44,8 @@ struct Measured {
 }
 
 fn start(model: &Model, workers: usize) -> io::Result<Server> {
-    let mut command = Command::new(env::current_exe()?);
+    // This very program, even when a newer build has taken its place.
+    let mut command = Command::new("/proc/self/exe");
     command.args(["serve", model.name, "127.0.0.1:0"]);
     command.args(["--workers", &workers.to_string()]);
     // Nobody else is to come: it may end at once.

@@ -32,10 +32,10 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(crate) fn connect(path: &Path, tables: &str) -> Result<Connection, rusqlite::Error> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
-    // To change to writing ahead SQLite wants the file to itself, and does not wait for it.
+    // While another one writes, SQLite refuses to change to writing ahead, however patient we are.
     let until = Instant::now() + PATIENCE;
     while let Err(error) = connection.pragma_update(None, "journal_mode", "WAL") {
-        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() <= until {
+        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() > until {
             return Err(error);
         }
         thread::sleep(PAUSE);
