@@ -71,12 +71,11 @@ macro_rules! subject {
 #[doc(hidden)]
 pub use testkit::listing;
 
-/// Hands the names of all behaviours to another macro, behind its own arguments.
-#[doc(hidden)]
+/// One test for each behaviour, against the server whose package the calling test belongs to.
 #[macro_export]
-macro_rules! all_behaviours {
-    ($macro:ident, $($arguments:tt)*) => {
-        $crate::$macro! { $($arguments)*
+macro_rules! suite {
+    ($kind:expr) => {
+        $crate::tests! { $kind; behaviour;
             a_connection_serves_many_requests
             a_connection_closes_when_the_client_or_its_version_says_so
             a_thousand_pipelined_requests_are_answered_in_order
@@ -100,28 +99,6 @@ macro_rules! all_behaviours {
     };
 }
 
-/// The names of all behaviours.
-pub const BEHAVIOURS: &[&str] = all_behaviours!(names,);
-
-/// One test for each behaviour, against the server whose package the calling test belongs to.
-///
-/// They may be named one by one, so that a page can refer to them; then one more test sees to it that
-/// none is missing.
-#[macro_export]
-macro_rules! suite {
-    ($kind:expr) => {
-        $crate::all_behaviours! { tests, $kind; behaviour; }
-    };
-    ($kind:expr; $(#[test] fn $name:ident;)*) => {
-        $crate::tests! { $kind; behaviour; $($name)* }
-
-        #[test]
-        fn no_behaviour_is_left_out() {
-            assert_eq!([$(stringify!($name)),*], *$crate::BEHAVIOURS);
-        }
-    };
-}
-
 /// One test for each program that is to drive the server.
 #[macro_export]
 macro_rules! peers {
@@ -137,12 +114,6 @@ macro_rules! peers {
 
 #[doc(hidden)]
 #[macro_export]
-macro_rules! names {
-    ($($name:ident)*) => { &[$(stringify!($name)),*] };
-}
-
-#[doc(hidden)]
-#[macro_export]
 macro_rules! tests {
     ($kind:expr; $module:ident; $($name:ident)*) => {
         $(
@@ -152,4 +123,35 @@ macro_rules! tests {
             }
         )*
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    /// A page may cite what is marked as a test here, so each server must be tested for it.
+    #[test]
+    fn what_is_marked_as_a_test_is_in_the_macros_and_nothing_else() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let behaviours = fs::read_dir(source.join("behaviour")).unwrap().flatten();
+        let mut files: Vec<_> = behaviours.map(|file| file.path()).collect();
+        files.extend(["behaviour.rs", "peers.rs"].map(|name| source.join(name)));
+        let mut marked = BTreeSet::new();
+        for file in files {
+            let text = fs::read_to_string(file).unwrap();
+            let after = text.split("#[doc(alias = \"test\")]\npub fn ").skip(1);
+            marked.extend(after.map(|rest| rest.split('(').next().unwrap().to_owned()));
+        }
+        let macros = fs::read_to_string(source.join("lib.rs")).unwrap();
+        let is_name = |line: &&str| {
+            let of_a_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            line.contains('_') && line.chars().all(of_a_name)
+        };
+        let named = macros.lines().map(str::trim).filter(is_name);
+        let named: BTreeSet<String> = named.map(str::to_owned).collect();
+        assert_eq!(marked, named);
+        assert_eq!(marked.len(), 23);
+    }
 }

@@ -9,15 +9,9 @@
 //! finds the parts of a head; ours weighs Host, framing and persistence besides, and keeps limits.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
 use http1::{Asked, Date, Field, Request, Response, Scratch, Status, server};
-
-/// Turns of each contestant.
-const ROUNDS: usize = 101;
-
-/// How long about one turn lasts.
-const TURN: Duration = Duration::from_millis(2);
+use testkit::yardstick::compare;
 
 /// `benches/parse.rs` of httparse 1.10 has these four.
 const REQUEST_SHORT: &[u8] = b"GET / HTTP/1.0\r\n\
@@ -42,8 +36,6 @@ const FIELDS: &str = "\
     __utma=xxxxxxxxx.xxxxxxxxxx.xxxxxxxxxx.xxxxxxxxxx.xxxxxxxxxx.x; \
     __utmz=xxxxxxxxx.xxxxxxxxxx.x.x.utmccn=(referral)|utmcsr=reader.livedoor.com|\
     utmcct=/reader/|utmcmd=referral|padding=under256\r\n\r\n";
-
-type Contestant<'a> = (&'a str, Box<dyn FnMut() -> usize + 'a>);
 
 fn main() {
     println!("nanoseconds each, and how many times ours it takes\n");
@@ -81,7 +73,7 @@ fn requests(what: &str, bytes: &[u8]) {
                 Box::new(|| {
                     let request = Request::parse(black_box(bytes), &mut scratch);
                     let request = request.expect("right").expect("complete");
-                    black_box(&request).head_len()
+                    black_box(&request).head_len() as u64
                 }),
             ),
             (
@@ -90,7 +82,7 @@ fn requests(what: &str, bytes: &[u8]) {
                     let mut request = httparse::Request::new(&mut slots);
                     let parsed = request.parse(black_box(bytes)).expect("right");
                     black_box(&request);
-                    parsed.unwrap()
+                    parsed.unwrap() as u64
                 }),
             ),
             (
@@ -101,7 +93,7 @@ fn requests(what: &str, bytes: &[u8]) {
                     for field in request.fields().iter() {
                         black_box((field.name(), field.value()));
                     }
-                    black_box(&request).head_len()
+                    black_box(&request).head_len() as u64
                 }),
             ),
             (
@@ -113,7 +105,7 @@ fn requests(what: &str, bytes: &[u8]) {
                         black_box((header.name, header.value));
                     }
                     black_box(&request);
-                    parsed.unwrap()
+                    parsed.unwrap() as u64
                 }),
             ),
         ],
@@ -131,7 +123,7 @@ fn responses(what: &str, bytes: &[u8]) {
                 Box::new(|| {
                     let response = Response::parse(black_box(bytes), Asked::Other, &mut scratch);
                     let response = response.expect("right").expect("complete");
-                    black_box(&response).head_len()
+                    black_box(&response).head_len() as u64
                 }),
             ),
             (
@@ -140,7 +132,7 @@ fn responses(what: &str, bytes: &[u8]) {
                     let mut response = httparse::Response::new(&mut slots);
                     let parsed = response.parse(black_box(bytes)).expect("right");
                     black_box(&response);
-                    parsed.unwrap()
+                    parsed.unwrap() as u64
                 }),
             ),
         ],
@@ -167,46 +159,8 @@ fn whole_exchange(bytes: &[u8]) {
                 let replied =
                     connection.reply(Status::OK, &[TEXT], b"hello, world", &date, &mut out);
                 replied.expect("an answer is owed");
-                black_box(out.len())
+                black_box(out.len()) as u64
             }),
         )],
     );
-}
-
-/// Prints a table of one comparison. All must give the same number.
-fn compare(what: &str, mut contestants: Vec<Contestant>) {
-    let expected = contestants[0].1();
-    for (name, run) in &mut contestants {
-        assert_eq!(run(), expected, "{name} gives another result in: {what}");
-    }
-    let begun = Instant::now();
-    let mut times = 0_u32;
-    while begun.elapsed() < TURN {
-        black_box(contestants[0].1());
-        times += 1;
-    }
-
-    let mut turns = vec![Vec::new(); contestants.len()];
-    for _ in 0..ROUNDS {
-        for ((_, run), turns) in contestants.iter_mut().zip(&mut turns) {
-            let begun = Instant::now();
-            for _ in 0..times {
-                black_box(run());
-            }
-            turns.push(begun.elapsed().as_secs_f64() * 1e9 / f64::from(times));
-        }
-    }
-    println!("{what}");
-    let medians: Vec<f64> = turns.iter_mut().map(|turns| median(turns)).collect();
-    for ((name, _), median) in contestants.iter().zip(&medians) {
-        println!(
-            "  {name:<22} {median:>10.1} ns   × {:.2}",
-            median / medians[0]
-        );
-    }
-}
-
-fn median(turns: &mut [f64]) -> f64 {
-    turns.sort_by(f64::total_cmp);
-    turns[turns.len() / 2]
 }

@@ -41,23 +41,18 @@ mod linux {
     use crate::{jobs, servers};
 
     pub fn main() -> ExitCode {
-        let mut arguments = env::args_os().skip(1);
-        let Some(first) = arguments.next() else {
-            return match run() {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("exec-core-count: {error}");
-                    ExitCode::FAILURE
-                }
-            };
-        };
-        // Each server runs in a process of its own: this program, started again.
-        let name = arguments.next().filter(|_| first == "serve");
-        match name.and_then(|name| servers::MODELS.iter().find(|one| name == one.name)) {
-            Some(model) => exec_service::run_with(model, arguments),
-            None => {
-                eprintln!("usage: exec-core-count (it takes no arguments)");
-                ExitCode::from(2)
+        if let Some(code) = exec_models::serve_if_asked() {
+            return code;
+        }
+        if env::args_os().len() > 1 {
+            eprintln!("usage: exec-core-count (it takes no arguments)");
+            return ExitCode::from(2);
+        }
+        match run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("exec-core-count: {error}");
+                ExitCode::FAILURE
             }
         }
     }

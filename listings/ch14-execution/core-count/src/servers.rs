@@ -2,7 +2,6 @@
 //! as there is work.
 
 use std::io;
-use std::process::Command;
 use std::time::Duration;
 
 use exec_models::{Load, Server, Used, on_core};
@@ -14,9 +13,6 @@ const PREFORK: &Model = &exec_prefork_server::MODEL;
 
 /// All connections of a worker in one loop.
 const EPOLL: &Model = &exec_epoll_server::MODEL;
-
-/// The servers that this program can be.
-pub const MODELS: [&Model; 2] = [PREFORK, EPOLL];
 
 /// What takes long, and how long.
 const SLOW: &str = "/slow/10";
@@ -44,9 +40,7 @@ struct Measured {
 }
 
 fn start(model: &Model, workers: usize) -> io::Result<Server> {
-    // This very program, even when a newer build has taken its place.
-    let mut command = Command::new("/proc/self/exe");
-    command.args(["serve", model.name, "127.0.0.1:0"]);
+    let mut command = exec_models::command(model);
     command.args(["--workers", &workers.to_string()]);
     // Nobody else is to come: it may end at once.
     command.args(["--limits", "last_handshakes=0"]);

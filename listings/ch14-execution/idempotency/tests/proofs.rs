@@ -4,7 +4,7 @@
 mod suite;
 
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use exec_idempotency::store::{self, Row};
 use record::What;
@@ -327,28 +327,4 @@ fn forgetting_goes_in_batches_and_skips_what_is_unanswered() {
 #[test]
 fn a_hundred_may_open_a_new_database_at_once() {
     suite::a_hundred_may_open_a_new_database_at_once(Database::sqlite, ANY);
-}
-
-#[test]
-fn sqlite_does_not_wait_for_a_writer_to_change_to_writing_ahead_and_so_we_do() {
-    let database = Database::sqlite();
-    let writer = Connection::open(&database.name).unwrap();
-    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let patient = Connection::open(&database.name).unwrap();
-    patient.busy_timeout(store::PATIENCE).unwrap();
-    let start = Instant::now();
-    let error = patient
-        .pragma_update(None, "journal_mode", "WAL")
-        .unwrap_err();
-    assert_eq!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy));
-    assert!(start.elapsed() < store::PATIENCE / 2, "at once");
-    drop(patient);
-
-    std::thread::scope(|scope| {
-        let opens = scope.spawn(|| store::open(&database.name).map(drop));
-        // Time for it to be refused at least once. With less, this would show less, and not fail.
-        std::thread::sleep(Duration::from_millis(50));
-        writer.execute_batch("COMMIT").unwrap();
-        opens.join().unwrap().unwrap();
-    });
 }

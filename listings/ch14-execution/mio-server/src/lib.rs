@@ -11,7 +11,6 @@ mod connection;
 mod worker;
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
 
 use exec_service::{Listeners, Model, Setup, Workers};
 
@@ -32,26 +31,5 @@ pub const MODEL: Model = Model {
 ///
 /// When the kernel has no descriptor or no memory for a worker.
 pub fn serve(setup: &Setup) -> io::Result<()> {
-    // All of them before the first client may come: each needs descriptors, and a client may take
-    // the last one.
-    let workers = (0..setup.workers).map(|worker| Worker::new(setup, worker));
-    let mut workers = workers.collect::<io::Result<Vec<Worker>>>()?;
-    if workers.len() == 1
-        && let Some(worker) = workers.pop()
-    {
-        // In a process with one thread the kernel need not guard the table of descriptors.
-        setup.ready();
-        return worker.run();
-    }
-    let workers: Vec<_> = workers
-        .into_iter()
-        .map(|worker| Mutex::new(Some(worker)))
-        .collect();
-    setup.on_threads(|worker| {
-        setup.worker_ready();
-        let mut worker = workers[worker]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        worker.take().map_or(Ok(()), Worker::run)
-    })
+    setup.run_workers(|worker| Worker::new(setup, worker), Worker::run)
 }

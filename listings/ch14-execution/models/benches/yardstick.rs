@@ -34,7 +34,7 @@ mod linux {
     use std::process::Command;
     use std::time::Duration;
 
-    use exec_models::{Answers, CONTENDERS, Load, Server, idle_connections, on_core};
+    use exec_models::{Answers, CONTENDERS, Load, SERVE, Server, idle_connections, on_core};
     use record::{Axis, Column, Line, Record, Series, Table};
 
     type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -164,7 +164,7 @@ request = function() return batch end
                 }
                 model => {
                     let mut command = Command::new(env!("CARGO_BIN_EXE_exec-models"));
-                    command.args(["serve", model, "127.0.0.1:0"]);
+                    command.args([SERVE, model, "127.0.0.1:0"]);
                     let contender = CONTENDERS.iter().find(|one| one.model.name == model);
                     if let Some(workers) = contender.and_then(|one| one.workers(CONNECTIONS)) {
                         command.args(["--workers", &workers.to_string()]);

@@ -8,13 +8,18 @@ mod client;
 mod processes;
 mod server;
 
+use std::env;
 use std::io;
+use std::process::{Command, ExitCode};
 
 use exec_service::Model;
 
 pub use client::{Answers, Load, idle_connections};
 pub use processes::{Processes, Used};
 pub use server::{Server, on_core};
+
+/// The word by which a program is asked to be a server.
+pub const SERVE: &str = "serve";
 
 /// One of the servers of this chapter, and what its model allows.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +92,26 @@ pub static CONTENDERS: &[Contender] = &[
         connection: Occupies::Place,
     },
 ];
+
+/// This very program as that server, on a port of the kernel's choice: its process is then the
+/// server's alone. The program must begin with [`serve_if_asked`].
+#[must_use]
+pub fn command(model: &Model) -> Command {
+    // Even when a newer build has taken the program's place.
+    let mut command = Command::new("/proc/self/exe");
+    command.args([SERVE, model.name, "127.0.0.1:0"]);
+    command
+}
+
+/// Is the server that [`command`] asks for, if this process was started so.
+#[must_use]
+pub fn serve_if_asked() -> Option<ExitCode> {
+    let mut arguments = env::args_os().skip(1);
+    arguments.next().filter(|first| first == SERVE)?;
+    let name = arguments.next()?;
+    let asked = CONTENDERS.iter().find(|one| name == one.model.name)?;
+    Some(exec_service::run_with(asked.model, arguments))
+}
 
 /// How many cores this process may use.
 ///

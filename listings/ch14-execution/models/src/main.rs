@@ -28,7 +28,7 @@ fn main() -> std::process::ExitCode {
 mod linux {
     use std::env;
     use std::error::Error;
-    use std::process::{Command, ExitCode};
+    use std::process::ExitCode;
 
     use exec_models::{CONTENDERS, Contender, Load, Server, idle_connections};
     use exec_service::client::Client;
@@ -49,27 +49,20 @@ mod linux {
     const IDLE: usize = 500;
 
     pub fn main() -> ExitCode {
-        let mut arguments = env::args_os().skip(1);
-        let first = arguments.next();
-        if first.is_none() {
-            return match compare() {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("exec-models: {error}");
-                    ExitCode::FAILURE
-                }
-            };
+        if let Some(code) = exec_models::serve_if_asked() {
+            return code;
         }
-        // Each server runs in a process of its own: this program, started again.
-        let name = arguments
-            .next()
-            .filter(|_| first.is_some_and(|first| first == "serve"));
-        let contender = name.and_then(|name| CONTENDERS.iter().find(|one| one.model.name == name));
-        if let Some(contender) = contender {
-            return exec_service::run_with(contender.model, arguments);
+        if env::args_os().len() > 1 {
+            eprintln!("usage: exec-models (it takes no arguments)");
+            return ExitCode::from(2);
         }
-        eprintln!("usage: exec-models (it takes no arguments)");
-        ExitCode::from(2)
+        match compare() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("exec-models: {error}");
+                ExitCode::FAILURE
+            }
+        }
     }
 
     // ANCHOR: measures
@@ -136,8 +129,7 @@ mod linux {
 
     // ANCHOR: measure
     fn measure(contender: &Contender) -> Result<Measures> {
-        let mut command = Command::new(env::current_exe()?);
-        command.args(["serve", contender.model.name, "127.0.0.1:0"]);
+        let mut command = exec_models::command(contender.model);
         if let Some(workers) = contender.workers(CONNECTIONS) {
             command.args(["--workers", &workers.to_string()]);
         }

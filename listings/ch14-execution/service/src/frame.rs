@@ -109,6 +109,37 @@ impl Setup {
         }
     }
 
+    /// Prepares all workers, and then runs each on a thread of its own; a single one on this thread.
+    ///
+    /// # Errors
+    ///
+    /// The first worker's that could not be prepared, or that failed.
+    pub fn run_workers<W: Send>(
+        &self,
+        prepare: impl FnMut(usize) -> io::Result<W>,
+        run: impl Fn(W) -> io::Result<()> + Sync,
+    ) -> io::Result<()> {
+        // All of them before the first client may come: each needs descriptors, and a client may take
+        // the last one.
+        let mut workers = (0..self.workers)
+            .map(prepare)
+            .collect::<io::Result<Vec<W>>>()?;
+        if workers.len() == 1
+            && let Some(worker) = workers.pop()
+        {
+            // In a process with one thread the kernel need not guard the table of descriptors.
+            self.ready();
+            return run(worker);
+        }
+        let workers = Mutex::new(workers);
+        self.on_threads(|_| {
+            self.worker_ready();
+            // One for each thread, whichever it is.
+            let worker = workers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            worker.map_or(Ok(()), &run)
+        })
+    }
+
     /// Runs each worker on a thread of its own, which calls [`Setup::worker_ready`], and returns when
     /// all have ended. If one fails, the others are told to end.
     ///

@@ -32,20 +32,25 @@ const PAUSE: Duration = Duration::from_millis(2);
 pub(crate) fn connect(path: &Path, tables: &str) -> Result<Connection, rusqlite::Error> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE)?;
-    // While another one writes, SQLite refuses to change to writing ahead, however patient we are.
-    let until = Instant::now() + PATIENCE;
-    while let Err(error) = connection.pragma_update(None, "journal_mode", "WAL") {
-        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() > until {
-            return Err(error);
-        }
-        thread::sleep(PAUSE);
-    }
+    write_ahead(&connection, || thread::sleep(PAUSE))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // All that are there at the start make the tables, one after the other.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(tables)?;
     transaction.commit()?;
     Ok(connection)
+}
+
+/// Changes to writing ahead. While another one writes, SQLite refuses that, however patient we are.
+fn write_ahead(connection: &Connection, mut pause: impl FnMut()) -> Result<(), rusqlite::Error> {
+    let until = Instant::now() + PATIENCE;
+    while let Err(error) = connection.pragma_update(None, "journal_mode", "WAL") {
+        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() > until {
+            return Err(error);
+        }
+        pause();
+    }
+    Ok(())
 }
 // ANCHOR_END: connect
 
@@ -145,4 +150,27 @@ fn row(columns: &rusqlite::Row<'_>) -> Result<Row, Error> {
         expires_s: unsigned(columns.get(5)?)?,
         answer: answer(columns.get(6)?, columns.get(7)?)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_does_not_wait_for_a_writer_to_change_to_writing_ahead_and_so_we_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Connection::open(folder.path().join("database")).unwrap();
+        let (writer, patient) = (open(), open());
+        patient.busy_timeout(PATIENCE).unwrap();
+        writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let start = Instant::now();
+        let mut refused = 0;
+        let pause = || {
+            assert!(start.elapsed() < PATIENCE / 2, "at once");
+            refused += 1;
+            writer.execute_batch("COMMIT").unwrap();
+        };
+        write_ahead(&patient, pause).unwrap();
+        assert_eq!(refused, 1);
+    }
 }
