@@ -132,7 +132,7 @@ fn eight_workers_on_one_core_switch_more_often_for_a_request_than_one() {
 
 #[test]
 fn wrong_arguments_are_answered_with_the_usage() {
-    for wrong in [&["8"][..], &["serve"], &["serve", "exec-mio-server"]] {
+    for wrong in [&["8"][..], &["serve"], &["serve", "exec-no-server"]] {
         let run = listing!().args(wrong).run();
         assert_eq!(run.status.code(), Some(2), "{wrong:?}");
         assert_eq!(

@@ -40,7 +40,7 @@ mod linux {
     type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
     /// Rounds of all contestants; the medians count.
-    const ROUNDS: usize = 3;
+    const ROUNDS: usize = 5;
 
     /// How long `wrk` asks one contestant for one measure of one round, in seconds.
     const SECONDS: u32 = 1;
