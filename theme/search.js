@@ -3,8 +3,9 @@
 //
 // THE INDEX FILE, which ci/book/src/search.rs writes, is JSON:
 //
-//   { "v": 1,
+//   { "v": 2,
 //     "pages": [["ch01-basics/ports.html", "title", "title of its chapter"], …],
+//     "explained": [["a term of the glossary", page, "id of the heading that explains it"], …],
 //     "terms": "…" }
 //
 // `terms` is the sorted terms, each followed by its postings, without separators: a term's
@@ -34,7 +35,8 @@
 // word's pairs will do, which forgives a wrong syllable. The pages found first are then fetched,
 // for the section and the text to show, and put in order: first those that have the words one
 // after the other, then those that have them all, then those that have something like them, and
-// last those that have a Hangul word's pairs here and there, but not the word.
+// last those that have a Hangul word's pairs here and there, but not the word. A query that is a
+// term of the glossary, and nothing else, finds the page that explains it before all others.
 
 const FIELDS = ['title', 'headings', 'body'];
 const BOOST = { title: 8, headings: 3, body: 1 };
@@ -94,7 +96,7 @@ const isTerm = (code) => code > 127 || (code >= 97 && code <= 122) || (code >= 4
 
 /** MiniSearch's own serialised form of an index file's contents. */
 export function decode({ v, pages, terms }) {
-  if (v !== 1) throw new Error(`the search index is of version ${v}`);
+  if (v !== 2) throw new Error(`the search index is of version ${v}`);
   const lengths = pages.map(() => [0, 0, 0]);
   const add = (fields, field, page, times) => {
     (fields[field] ||= {})[page] = times;
@@ -153,6 +155,7 @@ export function decode({ v, pages, terms }) {
 
 let loading;
 let pages;
+let explained;
 let latin;
 let mini;
 
@@ -169,6 +172,7 @@ export function load() {
     const index = decode(file);
     mini = MiniSearch.loadJS(index, { fields: FIELDS, tokenize: (text) => [text], processTerm: (term) => term });
     latin = index.index.map(([term]) => term).filter((term) => term.length > 3 && !PAIRED.test(term[0]));
+    explained = new Map(file.explained.map(([term, page, section]) => [spelled(runs(term)), { page, section }]).reverse());
     pages = file.pages;
   })().catch((error) => {
     loading = null;
@@ -178,6 +182,9 @@ export function load() {
 }
 
 /* Queries */
+
+// Spaces are a matter of taste: 흐름제어, hand shake.
+const spelled = (all) => all.map((run) => run.text).join('');
 
 const exact = (term) => ({ queries: [term], prefix: false, fuzzy: false });
 
@@ -229,7 +236,12 @@ export function query(text) {
         wanted.every((terms) => !terms || terms.filter((term) => term in result.match).length * 2 >= terms.length));
     }
   }
-  return found.map((result) => ({ page: result.id, score: result.score, words: all, terms: result.terms }));
+  const results = found.map((result) => ({ page: result.id, score: result.score, words: all, terms: result.terms }));
+  const home = explained.get(spelled(all));
+  if (!home) return results;
+  const at = results.findIndex((result) => result.page === home.page);
+  const [first] = at < 0 ? [{ page: home.page, score: 0, words: all, terms: [] }] : results.splice(at, 1);
+  return [{ ...first, home: home.section }, ...results];
 }
 
 /* Sections and excerpts, from the pages themselves */
@@ -294,15 +306,18 @@ function places(text, run, terms) {
   return found.sort((a, b) => a[0] - b[0]);
 }
 
-/** How well a page has the words themselves: 3 in a row, 2 all, 1 something like them, 0 not so. */
-function worth({ words: own, whole }, { words }) {
+/** How well a page has the words themselves: 4 where they are explained, 3 in a row, 2 all, 1 something like them, 0 not so. */
+function worth({ words: own, whole }, { words, home }) {
+  if (home !== undefined) return 4;
   if (words.some((run) => run.paired && !whole.includes(run.text))) return 0;
   if (words.length > 1 && whole.includes(words.map((run) => run.text).join(' '))) return 3;
   return words.every((run) => run.paired || own.has(run.text)) ? 2 : 1;
 }
 
 /** The section to show for a result: the one with the most of its words. */
-function best({ list }, title, { words, terms }) {
+function best({ list }, title, { words, terms, home }) {
+  const explains = home && list.find(({ id, text }) => id === home && text);
+  if (explains) return explains;
   let chosen = null;
   const phrase = words.map((run) => run.text).join(' ');
   list.forEach((section, i) => {
@@ -382,7 +397,7 @@ export async function start(dialog) {
     const top = await Promise.all(items.slice(0, FETCHED).map(async (one) => ({ one, page: await page(one.result.page) })));
     if (mine !== turn) return;
     for (const { one, page: read } of top) {
-      one.worth = read ? worth(read, one.result) : 1;
+      one.worth = read ? worth(read, one.result) : one.result.home === undefined ? 1 : 4;
       if (read) one.fill(best(read, pages[one.result.page][1], one.result));
     }
     // Pages that were not read may have the words where those that were have not; but if none has

@@ -4,6 +4,9 @@
 //! All HTML that is put in stands on one line (line ends in code as `&#10;`), so that it remains
 //! one HTML block wherever it stands, in a list or a quotation too.
 
+mod generated;
+mod terms;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -15,15 +18,27 @@ use crate::highlight::{escape, highlight};
 use crate::listing::Listing;
 use crate::page::{Directive, Page, Section};
 use crate::problem::{Problem, nearest};
-use crate::project::{Language, Project, Term};
+use crate::project::{Language, Project};
 use crate::recording::{BENCH, Kind, RUN};
-use crate::summary::Summary;
-use crate::sync::{Progress, Standing, Texts};
+use crate::sync::{Standing, Texts};
 
 /// The directives there are.
 const NAMES: &[&str] = &[
-    "listing", "output", "figure", "proof", "rfc", "glossary", "status",
+    "listing",
+    "output",
+    "figure",
+    "proof",
+    "rfc",
+    "before",
+    "glossary",
+    "bibliography",
+    "choice",
+    "status",
 ];
+
+/// What figures that no run recorded are called: `drawn/ch06-tls` is `src/drawn/ch06-tls.json`.
+const DRAWN: &str = "drawn/";
+pub const DRAWN_FOLDER: &str = "src/drawn";
 
 /// The style guide's samples, which belong to no listing.
 const SAMPLES: &str = "styleguide";
@@ -82,6 +97,8 @@ struct Resolver<'a> {
     problems: Vec<Problem>,
     /// The ids given on this page so far.
     ids: BTreeSet<String>,
+    /// Where the page first uses a term, and the link to put there.
+    terms: Vec<terms::Place>,
 }
 
 impl<'a> Resolver<'a> {
@@ -92,6 +109,7 @@ impl<'a> Resolver<'a> {
             language,
             problems: Vec::new(),
             ids: BTreeSet::new(),
+            terms: Vec::new(),
         }
     }
 
@@ -101,6 +119,7 @@ impl<'a> Resolver<'a> {
 
     /// The whole page, each stale section under its notice.
     fn page(&mut self, page: &Page) -> String {
+        self.terms = terms::first_uses(self.project, self.language, page);
         let mut text = String::with_capacity(page.text.len() * 2);
         for section in page.sections() {
             text.push_str(&self.part(page, section.range.start..section.body, ""));
@@ -155,6 +174,10 @@ impl<'a> Resolver<'a> {
             if part.contains(&at) && !labels.is_empty() {
                 replacements.push((at..at, labels.to_owned()));
             }
+        }
+        if page.language == self.language.code {
+            let here = self.terms.iter();
+            replacements.extend(here.filter(|(at, _)| part.contains(&at.start)).cloned());
         }
         for directive in &page.directives {
             if part.contains(&directive.range.start) {
@@ -230,7 +253,10 @@ impl<'a> Resolver<'a> {
                 "figure" => self.figure(arguments, page, line),
                 "proof" => self.proof(arguments, page, line),
                 "rfc" => self.rfc(arguments, page, line),
-                "glossary" => Ok(self.glossary()),
+                "before" => self.before(arguments, page, line),
+                "glossary" => Ok(self.glossary(page)),
+                "bibliography" => Ok(self.bibliography(page)),
+                "choice" => Ok(self.choice(page)),
                 "status" => Ok(self.status()),
                 other => Err(problem(
                     format!("there is no directive `{other}`"),
@@ -387,11 +413,15 @@ impl<'a> Resolver<'a> {
             .and_then(|caption| caption.strip_suffix('"'))
             .filter(|caption| !caption.is_empty())
             .ok_or_else(malformed)?;
-        let (record, record_file, source) = if name == SAMPLES {
-            let file = self.project.root.join(SAMPLES_FILE);
-            let record =
-                record::Record::load(&file).map_err(|error| format!("{SAMPLES_FILE}: {error}"));
-            (record, SAMPLES_FILE.to_owned(), SAMPLES_FILE.to_owned())
+        let by_hand = match name.strip_prefix(DRAWN) {
+            Some(stem) => Some(format!("{DRAWN_FOLDER}/{stem}.json")),
+            None if name == SAMPLES => Some(SAMPLES_FILE.to_owned()),
+            None => None,
+        };
+        let (record, record_file, source) = if let Some(file) = by_hand {
+            let record = record::Record::load(&self.project.root.join(&file))
+                .map_err(|error| format!("{file}: {error}"));
+            (record, file.clone(), file)
         } else {
             let listing = self.find_listing(name, page, line)?;
             // What the run itself recorded, unless only its benchmark has a figure of this name.
@@ -427,13 +457,17 @@ impl<'a> Resolver<'a> {
                 record_file,
                 0,
                 format!("figure `{id}`: {wrong}"),
-                format!("mend the listing, then run `cargo book record {name}`"),
+                if name.starts_with(DRAWN) {
+                    "mend it there".to_owned()
+                } else {
+                    format!("mend the listing, then run `cargo book record {name}`")
+                },
             ));
         }
         let source_url = self.source_url(&source);
         let words = |key: &str| self.project.word(key, &self.language.code);
         let labels = |text: &str| self.language.labels.get(text).cloned();
-        let html_id = self.unique_id(&format!("fig-{name}-{id}"));
+        let html_id = self.unique_id(&format!("fig-{}-{id}", name.replace('/', "-")));
         Ok(one_line(&figure::draw(
             figure,
             &figure::Context {
@@ -444,6 +478,7 @@ impl<'a> Resolver<'a> {
                 labels: &labels,
                 source_url: &source_url,
                 listing: name,
+                drawn: name.starts_with(DRAWN),
                 provenance: record.provenance.as_ref(),
             },
         )))
@@ -547,7 +582,7 @@ impl<'a> Resolver<'a> {
                 ),
             ));
         }
-        let mut href = format!("https://www.rfc-editor.org/rfc/rfc{number}");
+        let mut href = rfc_url(number);
         let mut label = format!("RFC {number}");
         if let Some(section) = section {
             let appendix = section.starts_with(|c: char| c.is_ascii_uppercase());
@@ -559,102 +594,6 @@ impl<'a> Resolver<'a> {
             "<a class=\"rfc\" href=\"{href}\" title=\"{}\">{label}</a>",
             escape(&rfc.title)
         ))
-    }
-
-    /// `{{#glossary}}`: the term table, in the order of the reader's language.
-    fn glossary(&self) -> String {
-        let language = &self.language.code;
-        let mut terms: Vec<(&str, &Term)> = self
-            .project
-            .terms
-            .iter()
-            .filter_map(|term| Some((term.names.get(language)?.as_str(), term)))
-            .collect();
-        terms.sort_by_key(|(name, _)| name.to_lowercase());
-        let mut html = String::from("<dl class=\"glossary\">");
-        for (name, term) in terms {
-            let id = term.names.get("en").map_or(name, String::as_str);
-            let _ = write!(html, "<dt id=\"term-{}\">{}", slug(id), escape(name));
-            for (other, name) in &term.names {
-                if other != language {
-                    let _ = write!(html, " <span lang=\"{other}\">{}</span>", escape(name));
-                }
-            }
-            let what = term.what.get(language).map_or("", String::as_str);
-            let _ = write!(html, "</dt><dd>{}", escape(what));
-            if let Some(note) = term.note.get(language) {
-                let _ = write!(html, " <small>{}</small>", escape(note));
-            }
-            html.push_str("</dd>");
-        }
-        html.push_str("</dl>");
-        html
-    }
-
-    /// The pages that any language lists, in the order of the first that does.
-    fn reading_order(&self) -> Vec<String> {
-        let mut paths: Vec<String> = Vec::new();
-        for language in &self.project.languages {
-            // A summary that cannot be read has stopped the build before a page is resolved.
-            let Ok(summary) = Summary::load(self.project, language) else {
-                continue;
-            };
-            for entry in summary.pages() {
-                if !paths.contains(&entry.path) {
-                    paths.push(entry.path.clone());
-                }
-            }
-        }
-        paths
-    }
-
-    /// `{{#status}}`: every page in every language.
-    fn status(&self) -> String {
-        let languages = &self.project.languages;
-        let mut html = format!(
-            "<div class=\"table-wrapper\"><table class=\"status\"><thead><tr><th scope=\"col\">{}</th>",
-            self.word("status-page")
-        );
-        for language in languages {
-            let _ = write!(
-                html,
-                "<th scope=\"col\" lang=\"{code}\">{}</th>",
-                escape(&self.project.word("language-name", &language.code)),
-                code = language.code,
-            );
-        }
-        html.push_str("</tr></thead><tbody>");
-        for path in self.reading_order() {
-            let title = languages
-                .iter()
-                .filter(|language| language.code == self.language.code)
-                .chain(languages)
-                .find_map(|language| self.texts.page(&language.code, &path))
-                .map(Page::title)
-                .unwrap_or_default();
-            let _ = write!(
-                html,
-                "<tr><th scope=\"row\"><a href=\"{}\">{}</a></th>",
-                escape(&path),
-                escape(title)
-            );
-            for language in languages {
-                let (class, word) = match self.texts.progress(&language.code, &path) {
-                    Progress::Missing => ("missing", self.word("status-missing")),
-                    Progress::Stale(sections) => (
-                        "stale",
-                        self.word("status-stale")
-                            .replace("{count}", &sections.to_string()),
-                    ),
-                    Progress::Unreviewed => ("unreviewed", self.word("status-unreviewed")),
-                    Progress::InStep => ("fresh", self.word("status-fresh")),
-                };
-                let _ = write!(html, "<td class=\"status-{class}\">{word}</td>");
-            }
-            html.push_str("</tr>");
-        }
-        html.push_str("</tbody></table></div>");
-        html
     }
 }
 
@@ -704,6 +643,11 @@ fn code_block(caption: &str, highlighted: &str, language: &str) -> String {
         escape(language),
         one_line(highlighted),
     )
+}
+
+/// Where an RFC is to be read.
+fn rfc_url(number: u32) -> String {
+    format!("https://www.rfc-editor.org/rfc/rfc{number}")
 }
 
 /// A name as part of an id: lower-case letters and digits, the rest as single hyphens.

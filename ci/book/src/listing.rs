@@ -1,6 +1,6 @@
 //! The listings: where they are, what they say of themselves, what is in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
@@ -32,6 +32,8 @@ pub struct Listing {
     root: PathBuf,
     /// Read when first asked for: a page may name many of them.
     tests: OnceLock<Vec<TestPlace>>,
+    /// The same for the RFCs that it names.
+    cites: OnceLock<BTreeSet<u32>>,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +135,7 @@ impl Listing {
             shown,
             root: root.to_owned(),
             tests: OnceLock::new(),
+            cites: OnceLock::new(),
         }))
     }
 
@@ -219,6 +222,20 @@ impl Listing {
         tests
     }
 
+    /// The RFCs that its sources name.
+    pub fn cites(&self) -> &BTreeSet<u32> {
+        self.cites.get_or_init(|| {
+            let mut files = Vec::new();
+            for folder in ["src", "tests"] {
+                rust_files(&self.path(folder), &mut files);
+            }
+            let texts = files
+                .iter()
+                .filter_map(|file| fs::read_to_string(file).ok());
+            texts.flat_map(|text| rfcs_in(&text)).collect()
+        })
+    }
+
     /// The lines between `// ANCHOR: anchor` and `// ANCHOR_END: anchor` of one of its files, or
     /// the whole file, without other anchors' marks and without common indentation.
     ///
@@ -278,6 +295,17 @@ impl Listing {
             )
         })
     }
+}
+
+/// The numbers that follow «RFC » in a text.
+fn rfcs_in(text: &str) -> Vec<u32> {
+    text.split("RFC ")
+        .skip(1)
+        .filter_map(|after| {
+            let end = after.find(|c: char| !c.is_ascii_digit());
+            after[..end.unwrap_or(after.len())].parse().ok()
+        })
+        .collect()
 }
 
 /// Where a test stands.

@@ -43,6 +43,8 @@ pub struct Page {
     pub details: Vec<usize>,
     /// What is prose: text that is neither code nor a tag, with its place.
     pub prose: Vec<Range<usize>>,
+    /// The prose in which a link may stand: neither in a heading nor in a link.
+    pub linkable: Vec<Range<usize>>,
     /// Where each line begins.
     lines: Vec<usize>,
 }
@@ -148,9 +150,16 @@ impl Page {
             link_names: Vec::new(),
             details: Vec::new(),
             prose: Vec::new(),
+            linkable: Vec::new(),
         };
         let code = page.read_markdown(&text);
         page.read_directives(&text, &code);
+        let linkable = std::mem::take(&mut page.linkable);
+        let directives = || page.directives.iter().map(|one| &one.range);
+        page.linkable = linkable
+            .into_iter()
+            .flat_map(|part| without(part, directives()))
+            .collect();
         page.text = text;
         page
     }
@@ -202,6 +211,7 @@ impl Page {
         let mut heading: Option<Heading> = None;
         let mut fence: Option<Fence> = None;
         let mut in_comment = false;
+        let mut in_links = 0_usize;
         let mut containers = 0_usize;
         let parser = Parser::new_ext(text, options());
         self.link_names = parser
@@ -243,6 +253,9 @@ impl Page {
                     if let Some(fence) = &mut fence {
                         fence.code.push_str(&words);
                     } else {
+                        if heading.is_none() && in_links == 0 {
+                            self.linkable.push(range.clone());
+                        }
                         self.prose.push(range);
                     }
                     if let Some(heading) = &mut heading {
@@ -264,6 +277,8 @@ impl Page {
                         code.push(range.start + begin..range.start + end.max(begin));
                         continue;
                     }
+                    let (opened, closed) = (html.matches("<a "), html.matches("</a>"));
+                    in_links = (in_links + opened.count()).saturating_sub(closed.count());
                     for (at, _) in html.match_indices("<details") {
                         self.details.push(range.start + at);
                     }
@@ -292,7 +307,9 @@ impl Page {
                         table.rows += 1;
                     }
                 }
+                Event::End(TagEnd::Link | TagEnd::Image) => in_links -= 1,
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                    in_links += 1;
                     self.links.push(Link {
                         to: dest_url.into_string(),
                         at: range.start,
@@ -389,6 +406,23 @@ fn indentation(text: &str, at: usize) -> usize {
     }
 }
 
+/// What remains of a range without others, which are in order.
+fn without<'a>(
+    mut range: Range<usize>,
+    others: impl Iterator<Item = &'a Range<usize>>,
+) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    for other in others.filter(|other| other.start < range.end) {
+        if other.end > range.start {
+            parts.push(range.start..other.start.max(range.start));
+            range.start = other.end.min(range.end);
+        }
+    }
+    parts.push(range);
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
 fn level_number(level: HeadingLevel) -> u8 {
     level as u8
 }
@@ -462,6 +496,14 @@ mod tests {
             ["y.md", "z.svg"]
         );
         assert_eq!(page.details.len(), 1);
+    }
+
+    #[test]
+    fn a_link_may_stand_in_prose_but_not_in_a_heading_or_a_link() {
+        let page = page("# a {#a}\n\nb [c](c.md) <a href=\"d\">d</a> `e` **f** {{#rfc 1}} g\n");
+        let linkable = page.linkable.iter();
+        let linkable: String = linkable.map(|part| &page.text[part.clone()]).collect();
+        assert_eq!(linkable, "b    f  g");
     }
 
     #[test]

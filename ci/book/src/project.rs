@@ -31,6 +31,8 @@ pub struct Project {
     pub terms: Vec<Term>,
     /// The RFCs that pages may cite, by number.
     pub rfcs: BTreeMap<u32, Rfc>,
+    /// The choice guide.
+    pub choice: Choice,
     /// Words that were asked for and are in no language.
     unknown_words: Mutex<BTreeSet<String>>,
 }
@@ -61,6 +63,82 @@ pub struct Term {
     /// What else a reader or translator should know, by language.
     #[serde(default)]
     pub note: BTreeMap<String, String>,
+    /// The page that explains it, and the heading there: `ch05-tcp/closing.md#time-wait`.
+    #[serde(default)]
+    pub at: Option<String>,
+}
+
+impl Term {
+    /// The page that explains it, and the heading's id; empty for the whole page.
+    pub fn place(&self) -> Option<(&str, &str)> {
+        let at = self.at.as_deref()?;
+        Some(at.split_once('#').unwrap_or((at, "")))
+    }
+
+    /// Each way to say it in a language: `round-trip time (RTT)` is also said `round-trip time` and
+    /// `RTT`.
+    pub fn spellings(&self, language: &str) -> Vec<&str> {
+        let Some(name) = self.names.get(language) else {
+            return Vec::new();
+        };
+        let mut spellings = vec![name.as_str()];
+        if let Some((long, short)) = name.strip_suffix(')').and_then(|name| name.split_once('(')) {
+            spellings.extend([long.trim(), short.trim()]);
+        }
+        spellings
+    }
+}
+
+/// What the choice guide asks and what it advises, from `src/choice.toml`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// In the order in which they are asked.
+    #[serde(default)]
+    pub question: Vec<Question>,
+    /// In the order of the table.
+    #[serde(default)]
+    pub way: Vec<Way>,
+}
+
+/// A question of the choice guide.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// Its name in [`Way::fits`], in kebab case.
+    pub id: String,
+    /// The question, by language.
+    pub text: BTreeMap<String, String>,
+    /// The answers to choose from.
+    pub option: Vec<Answer>,
+}
+
+/// An answer to a [`Question`].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// Its name in [`Way::fits`], in kebab case.
+    pub id: String,
+    /// The answer, by language.
+    pub text: BTreeMap<String, String>,
+}
+
+/// A way to communicate that the choice guide may advise.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Way {
+    /// What it is called, by language.
+    pub name: BTreeMap<String, String>,
+    /// The page that explains it, and perhaps the heading there.
+    pub at: String,
+    /// When to take it, by language.
+    #[serde(rename = "use")]
+    pub when: BTreeMap<String, String>,
+    /// What it costs, by language.
+    pub mind: BTreeMap<String, String>,
+    /// The answers with which it remains, by question. A question that is not here leaves it be.
+    #[serde(default)]
+    pub fits: BTreeMap<String, Vec<String>>,
 }
 
 /// What the RFC Editor says of an RFC.
@@ -139,6 +217,7 @@ impl Project {
                 .into_iter()
                 .filter_map(|(number, rfc)| Some((number.parse().ok()?, rfc)))
                 .collect(),
+            choice: table(&root.join("src/choice.toml"))?.unwrap_or_default(),
             root: root.to_owned(),
             config,
             languages,

@@ -22,8 +22,18 @@ pub struct Document<'a> {
     pub text: &'a str,
 }
 
+/// A term of the glossary, and the page that explains it: what a reader who types just that looks for.
+pub struct Explained {
+    /// A spelling of it, in any language.
+    pub term: String,
+    /// The page's place among the documents.
+    pub page: usize,
+    /// The heading's id there; empty for the whole page.
+    pub heading: String,
+}
+
 /// The version of the format. `theme/search.js` refuses any other.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Longer words are hashes and dumps; nobody searches for them, and they would fill the index.
 const WORD_MAX: usize = 32;
 /// Longer numbers are sequence numbers and times, different in each run.
@@ -44,7 +54,7 @@ struct Posting {
 }
 
 /// The index file of `documents`: JSON, a few kilobytes a page.
-pub fn index(documents: &[Document]) -> String {
+pub fn index(documents: &[Document], explained: &[Explained]) -> String {
     let mut terms: BTreeMap<String, BTreeMap<usize, Posting>> = BTreeMap::new();
     for (page, document) in documents.iter().enumerate() {
         let mut posting = |term: String, add: fn(&mut Posting)| {
@@ -64,7 +74,12 @@ pub fn index(documents: &[Document]) -> String {
         .iter()
         .map(|page| json!([page.path, page.title, page.chapter]))
         .collect();
-    json!({ "v": VERSION, "pages": pages, "terms": encode(&terms) }).to_string()
+    let explained: Vec<_> = explained
+        .iter()
+        .map(|one| json!([compose(&one.term), one.page, one.heading]))
+        .collect();
+    json!({ "v": VERSION, "pages": pages, "explained": explained, "terms": encode(&terms) })
+        .to_string()
 }
 
 /// Writes terms and postings as `theme/search.js` reads them.
@@ -216,7 +231,7 @@ mod tests {
     }
 
     fn terms_of(documents: &[Document]) -> String {
-        let file: serde_json::Value = serde_json::from_str(&index(documents)).unwrap();
+        let file: serde_json::Value = serde_json::from_str(&index(documents, &[])).unwrap();
         file["terms"].as_str().unwrap().to_string()
     }
 

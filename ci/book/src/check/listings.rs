@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::directive::DRAWN_FOLDER;
 use crate::doctor;
 use crate::figure;
 use crate::listing::Listing;
@@ -84,7 +85,51 @@ pub fn check(project: &Project, texts: &Texts) -> Vec<Problem> {
             }
         }
     }
+    findings.extend(unused_drawings(project, texts));
     findings.extend(labels(project, texts));
+    findings
+}
+
+/// The figures that were drawn by hand, by their files. One that cannot be read has stopped the
+/// page that shows it.
+fn drawn(project: &Project) -> Vec<(String, record::Record)> {
+    let Ok(folder) = std::fs::read_dir(project.root.join(DRAWN_FOLDER)) else {
+        return Vec::new();
+    };
+    folder
+        .flatten()
+        .filter_map(|entry| {
+            let record = record::Record::load(&entry.path()).ok()?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            Some((format!("{DRAWN_FOLDER}/{name}"), record))
+        })
+        .collect()
+}
+
+/// A drawing that no page shows is a leftover.
+fn unused_drawings(project: &Project, texts: &Texts) -> Vec<Problem> {
+    let shown: BTreeSet<&str> = texts
+        .pages
+        .values()
+        .flat_map(|pages| pages.values())
+        .flat_map(|page| &page.directives)
+        .filter(|directive| directive.name == "figure")
+        .filter_map(|directive| directive.arguments.split_whitespace().next())
+        .collect();
+    let mut findings = Vec::new();
+    for (file, record) in drawn(project) {
+        let name = file.trim_start_matches("src/").trim_end_matches(".json");
+        for id in record.figures.keys() {
+            if !shown.contains(format!("{name}:{id}").as_str()) {
+                findings.push(Problem::new(
+                    &file,
+                    0,
+                    format!("figure `{id}` is on no page"),
+                    format!("show it by `{{{{#figure {name}:{id} \"caption\"}}}}`, or take it out"),
+                ));
+            }
+        }
+    }
     findings
 }
 
@@ -146,6 +191,9 @@ fn labels(project: &Project, texts: &Texts) -> Vec<Problem> {
     }
     if let Ok(record) = record::Record::load(&project.root.join(crate::directive::SAMPLES_FILE)) {
         add(&record, crate::directive::SAMPLES_FILE);
+    }
+    for (file, record) in drawn(project) {
+        add(&record, &file);
     }
     // Texts matter for languages that have pages at all.
     let written: BTreeSet<&str> = texts.pages.keys().map(String::as_str).collect();

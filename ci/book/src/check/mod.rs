@@ -56,8 +56,8 @@ pub fn check(project: &Project) -> Result<Report> {
         findings.extend(texts.problems());
         findings.extend(prose::check(project, &texts));
         findings.extend(listings::check(project, &texts));
+        findings.extend(tables::check(project, &texts));
     }
-    findings.extend(tables::check(project));
     findings.extend(project.missing_words());
 
     findings.sort();

@@ -41,6 +41,8 @@ pub struct Context<'a> {
     pub source_url: &'a str,
     /// The listing's package name.
     pub listing: &'a str,
+    /// Whether the figure was drawn by hand, before there is a run to record it.
+    pub drawn: bool,
     /// Where and when the record was made.
     pub provenance: Option<&'a record::Provenance>,
 }
@@ -105,8 +107,15 @@ pub fn draw(figure: &Figure, context: &Context) -> String {
         _ => out.open("figure", &[("class", &class), ("id", &context.id)]),
     };
     out.open("figcaption", &[("id", &context.caption_id())])
-        .trusted(context.caption_html)
-        .close();
+        .trusted(context.caption_html);
+    if context.drawn {
+        out.element(
+            "small",
+            &[("class", &"drawn")],
+            &context.word("figure-drawn"),
+        );
+    }
+    out.close();
     match figure {
         Figure::Sequence(figure) => sequence::draw(figure, context, &mut out),
         Figure::Wire(figure) => wire::draw(figure, context, &mut out),
@@ -155,9 +164,16 @@ fn provenance(context: &Context, out: &mut Markup) {
             out.text(&provenance.processor);
         });
     }
-    entry("figure-source", &|out| {
-        out.element("a", &[("href", &context.source_url)], context.listing);
-    });
+    if context.drawn {
+        entry("figure-file", &|out| {
+            let file = context.source_url.rsplit('/').next().unwrap_or_default();
+            out.element("a", &[("href", &context.source_url)], file);
+        });
+    } else {
+        entry("figure-source", &|out| {
+            out.element("a", &[("href", &context.source_url)], context.listing);
+        });
+    }
     out.close();
 }
 

@@ -33,6 +33,7 @@ fn draw_in(language: &str, figure: &Figure, labels: &dyn Fn(&str) -> Option<Stri
             labels,
             source_url: "https://example.org/?a=1&b=\"",
             listing: "a-b",
+            drawn: false,
             provenance: None,
         },
     )

@@ -22,7 +22,7 @@ use crate::html::{self, Contents};
 use crate::problem::{Problem, Problems};
 use crate::project::{Language, Project};
 use crate::search;
-use crate::summary::{Entry, Summary};
+use crate::summary::{Entry, Summary, html_path};
 use crate::sync::Texts;
 use crate::theme::{self, Mode};
 use crate::warnings;
@@ -183,7 +183,8 @@ impl<'a> Build<'a> {
         for entry in summary.pages() {
             rendered.push(read(&to, entry.clone(), true)?);
         }
-        let index = search::index(&documents(summary, &rendered));
+        let documents = documents(summary, &rendered);
+        let index = search::index(&documents, &self.explained(&documents));
         let search_name = format!("search-{}.json", short_digest(index.as_bytes()));
         let out = self.out.join(&language.code);
         write(&out.join(&search_name), index.as_bytes())?;
@@ -347,6 +348,31 @@ impl<'a> Build<'a> {
             warning.replace('\n', " "),
             "close what is opened, and open what is closed",
         )
+    }
+
+    /// Where the glossary's terms are explained, in every language's spellings: who reads one
+    /// language may search in another.
+    fn explained(&self, documents: &[search::Document]) -> Vec<search::Explained> {
+        let mut explained = Vec::new();
+        for term in &self.project.terms {
+            let Some((path, heading)) = term.place() else {
+                continue;
+            };
+            let path = html_path(path);
+            let Some(page) = documents.iter().position(|one| one.path == path) else {
+                continue;
+            };
+            let languages = self.project.languages.iter();
+            let spellings: BTreeSet<&str> = languages
+                .flat_map(|language| term.spellings(&language.code))
+                .collect();
+            explained.extend(spellings.into_iter().map(|spelling| search::Explained {
+                term: spelling.to_owned(),
+                page,
+                heading: heading.to_owned(),
+            }));
+        }
+        explained
     }
 
     /// Copies what pages refer to: the theme's files and the pictures beside the pages.
