@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::{env, thread};
 
 use nix::sched::{CloneFlags, unshare};
@@ -28,6 +28,25 @@ const REPORT_VARIABLE: &str = "LAB_TEST_REPORT";
 /// The numbers of capabilities(7).
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_SYS_ADMIN: u32 = 21;
+
+/// The `main` of a program that is one experiment: it takes no arguments, [`enter`]s, and says what
+/// went wrong under the program's `name`.
+pub fn experiment<E: From<Error> + fmt::Display>(
+    name: &str,
+    run: impl FnOnce() -> Result<(), E>,
+) -> ExitCode {
+    if env::args_os().len() > 1 {
+        eprintln!("usage: {name} (it takes no arguments)");
+        return ExitCode::from(2);
+    }
+    match enter().map_err(E::from).and_then(|()| run()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Makes the process able to build labs: the first line of `main`.
 ///

@@ -84,7 +84,7 @@ mod tcp_info;
 mod tun;
 
 pub use capture::{Capture, Crossing};
-pub use enter::{Refusal, enter, test};
+pub use enter::{Refusal, enter, experiment, test};
 pub use error::Error;
 pub use host::{Host, Interface, TcpSocket, TcpState};
 pub use lab::{

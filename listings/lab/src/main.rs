@@ -25,17 +25,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: lab (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("lab: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -55,7 +45,6 @@ mod linux {
     const TRIES: usize = 5;
 
     pub(crate) fn run() -> Outcome {
-        lab::enter()?;
         let mut record = Record::new();
         delay(&mut record)?;
         loss()?;

@@ -27,17 +27,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tcp-close (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tcp-close: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -224,7 +214,6 @@ mod linux {
     // ANCHOR_END: half-open
 
     pub fn run() -> Result<()> {
-        lab::enter()?;
         println!("A segment takes 30 ms. Who is told what, and how long each state lasts:\n");
         let mut record = Record::new();
         let mut endings = Table::new([

@@ -35,23 +35,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    use std::process::ExitCode;
-
-    if let Err(error) = lab::enter() {
-        eprintln!("tcp-congestion: {error}");
-        return ExitCode::FAILURE;
-    }
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tcp-congestion (it takes no arguments)");
-        return ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tcp-congestion: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]

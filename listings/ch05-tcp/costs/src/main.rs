@@ -23,17 +23,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tcp-costs (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tcp-costs: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -52,7 +42,6 @@ mod linux {
     const TRIES: usize = 3;
 
     pub fn run() -> Result<()> {
-        lab::enter()?;
         println!("What TCP costs, with Reno and otherwise Linux's defaults.");
         let mut record = Record::new();
         handshakes(&mut record)?;

@@ -23,17 +23,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tcp-flow-control (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tcp-flow-control: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -59,7 +49,6 @@ mod linux {
     const PROBES: i64 = 3;
 
     pub fn run() -> Result<(), Error> {
-        lab::enter()?;
         let mut record = Record::new();
         let (stop, _) = undisturbed(TRIES, reader_stops)?;
         stop.tell();

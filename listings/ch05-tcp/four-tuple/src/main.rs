@@ -25,17 +25,7 @@ mod show;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tcp-four-tuple (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tcp-four-tuple: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -71,7 +61,6 @@ mod linux {
     const DEADLINE: Duration = Duration::from_secs(10);
 
     pub fn run() -> Result<()> {
-        lab::enter()?;
         let network = Network::start()?;
         let mut record = Record::new();
 

@@ -27,17 +27,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tcp-from-scratch (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tcp-from-scratch: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -67,7 +57,6 @@ mod linux {
     const TRANSFER: usize = 500_000;
 
     pub fn run() -> Result<()> {
-        lab::enter()?;
         let mut record = Record::new();
         // On a busy machine an answer comes late, and the packets in another order: once more, then.
         let (life, _) = lab::undisturbed(20, life)?;

@@ -34,17 +34,7 @@ mod show;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tcp-handshake (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tcp-handshake: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -73,7 +63,6 @@ mod linux {
     const LONG_TRIES: usize = 2;
 
     pub fn run() -> Result<()> {
-        lab::enter()?;
         let mut record = Record::new();
 
         println!("1. Three segments, {} ms one way\n", ONE_WAY.as_millis());

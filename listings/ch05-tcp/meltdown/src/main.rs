@@ -23,17 +23,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tcp-meltdown (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tcp-meltdown: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -59,7 +49,6 @@ mod linux {
     const CARRIERS: [Carrier; 2] = [Udp, Tcp];
 
     pub fn run() -> Result<()> {
-        lab::enter()?;
         println!(
             "A tunnel over a link of {} Mbit/s and a round trip of {ROUND_TRIP:?}, {DURATION:?} each.\n\
              Reno, inside and outside.",

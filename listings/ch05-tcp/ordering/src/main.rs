@@ -21,17 +21,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tcp-ordering (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tcp-ordering: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -58,7 +48,6 @@ mod linux {
     type Story = (String, Vec<(&'static str, Figure)>);
 
     pub fn run() -> Result<()> {
-        lab::enter()?;
         let stories = thread::scope(|scope| {
             [numbers, gathered, swapped, copied]
                 .map(|experiment| scope.spawn(move || over_both(experiment)))

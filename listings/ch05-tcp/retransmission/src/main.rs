@@ -22,17 +22,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tcp-retransmission (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tcp-retransmission: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -51,7 +41,6 @@ mod linux {
     type Part = Result<(String, Record)>;
 
     pub fn run() -> Result<()> {
-        lab::enter()?;
         let parts = thread::scope(|scope| {
             [kinds, figures, evidence, timeout, backoff]
                 .map(|part| scope.spawn(part))

@@ -29,17 +29,7 @@ mod show;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: tcp-segment (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tcp-segment: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -55,7 +45,6 @@ mod linux {
     use crate::show;
 
     pub fn run() -> Result<(), Box<dyn Error>> {
-        lab::enter()?;
         let captured = network::segments()?;
         let mut segments = Vec::new();
         for Captured { addresses, bytes } in &captured {

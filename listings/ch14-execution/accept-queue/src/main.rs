@@ -32,17 +32,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: exec-accept-queue (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("exec-accept-queue: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -56,7 +46,6 @@ mod linux {
     use crate::{fill, full, overlap, stall};
 
     pub fn run() -> Result<(), Error> {
-        lab::enter()?;
         let mut record = Record::new();
         // These wait for timers, and the processor does nothing meanwhile.
         let recovers = thread::spawn(|| full::full(Then::AcceptsOne, 0));

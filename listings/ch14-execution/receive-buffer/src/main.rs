@@ -43,24 +43,11 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    use std::process::ExitCode;
-
-    if std::env::args().len() > 1 {
-        eprintln!("usage: exec-receive-buffer (it takes no arguments)");
-        return ExitCode::from(2);
-    }
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("exec-receive-buffer: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), run)
 }
 
 #[cfg(target_os = "linux")]
 fn run() -> exec_receive_buffer::Result<()> {
-    lab::enter()?;
     let mut record = record::Record::new();
     size::show(&mut record)?;
     full::show(&mut record)?;

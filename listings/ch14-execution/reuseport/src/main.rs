@@ -30,17 +30,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: exec-reuseport (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("exec-reuseport: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -51,7 +41,6 @@ mod linux {
     use crate::{balance, closing, stuck};
 
     pub fn run() -> Result<(), Error> {
-        lab::enter()?;
         let mut record = Record::new();
         record.add("balance", balance::tell()?);
         let (latency, tail) = stuck::tell()?;

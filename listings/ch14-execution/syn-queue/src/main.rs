@@ -31,17 +31,7 @@ fn main() {
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if std::env::args().len() > 1 {
-        eprintln!("usage: exec-syn-queue (it takes no arguments)");
-        return std::process::ExitCode::from(2);
-    }
-    match linux::run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("exec-syn-queue: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
+    lab::experiment(env!("CARGO_PKG_NAME"), linux::run)
 }
 
 #[cfg(target_os = "linux")]
@@ -55,7 +45,6 @@ mod linux {
     use crate::{cookie, limits, stay};
 
     pub fn run() -> Result<(), Error> {
-        lab::enter()?;
         let mut record = Record::new();
         // These wait for timers, and the processor does nothing meanwhile.
         let staying = thread::spawn(stay::stay);
