@@ -91,8 +91,10 @@ pub fn a_client_that_never_reads_cannot_make_the_server_hoard(subject: &Subject)
         ErrorKind::WouldBlock,
         "after {sent} bytes: {blocked}"
     );
+    // Answers to all that was sent would be a thousand times as much. What a worker has for all its
+    // connections, such as the buffers that a kernel fills, is touched here for the first time.
     let grown = server.memory().saturating_sub(before);
-    assert!(grown < 1 << 20, "{grown} bytes, after {sent} were sent");
+    assert!(grown < 4 << 20, "{grown} bytes, after {sent} were sent");
     eventually("the client to be cut off", || server.open() == 0);
 }
 
