@@ -228,4 +228,49 @@ export default function ({ site, server, browser, test }) {
     assert.equal(ground, 'rgb(255, 255, 255)');
     assert.ok(/^rgb\((\d\d?), /.test(text), `the text is ${text} on white paper`);
   }));
+
+  test('the choice guide leaves what fits every answer, and all without JavaScript', async () => {
+    const guides = site.pages.filter(({ html }) => html.includes('class="choice"') && !html.includes('data-print-page'));
+    assert.ok(guides.length >= site.languages.length, 'no page has a choice guide');
+    for (const { file } of guides.filter(({ path }) => path !== 'print.html')) {
+      await visit(browser, server.url(file), {}, async (page) => {
+        const rows = () => page.$$eval('.choice tbody tr', (all) => all.filter((row) => row.checkVisibility()).length);
+        const every = await rows();
+        assert.ok(every > 5, `${file}: ${every} ways`);
+        const groups = await page.$$eval('.choice fieldset', (all) => all.map((one) => [...one.querySelectorAll('input')].map(({ name, value }) => ({ name, value }))));
+        let fewer = 0;
+        for (const [any, ...answers] of groups) {
+          for (const { name, value } of answers) {
+            await page.check(`.choice input[name="${name}"][value="${value}"]`);
+            const fits = await page.$$eval('.choice tbody tr', (all, { name, value }) => all.map((row) => (row.getAttribute(`data-${name}`) ?? value).split(' ').includes(value) === row.checkVisibility()), { name, value });
+            assert.ok(fits.every(Boolean), `${file}: ${name} = ${value} hides or leaves what it must not`);
+            const left = await rows();
+            assert.ok(left > 0, `${file}: ${name} = ${value} leaves nothing`);
+            if (left < every) fewer += 1;
+            assert.match(await page.textContent('.choice output'), new RegExp(`(^|\\D)${left}(\\D|$)`), `${file}: it says how many are left`);
+          }
+          await page.check(`.choice input[name="${any.name}"][value=""]`);
+        }
+        assert.ok(fewer > 0, `${file}: no answer rules anything out`);
+        await page.check(`.choice input[name="${groups[0][1].name}"][value="${groups[0][1].value}"]`);
+        await page.click('.choice button');
+        await page.waitForFunction((every) => [...document.querySelectorAll('.choice tbody tr')].filter((row) => !row.hidden).length === every, every);
+      });
+      await visit(browser, server.url(file), { javaScriptEnabled: false }, async (page) => {
+        assert.equal(await page.locator('.choice form').isVisible(), false);
+        assert.ok(await page.locator('.choice tbody tr').count() > 5);
+      });
+    }
+  });
+
+  test('the protocols on one page are one page of A4', async () => {
+    for (const language of site.languages) {
+      await visit(browser, server.url(`${language}/ch16-summary/one-page.html`), { colorScheme: 'dark' }, async (page) => {
+        const pdf = (await page.pdf({ preferCSSPageSize: true })).toString('latin1');
+        const [, width, height] = /\/MediaBox\s*\[\s*0 0 ([\d.]+) ([\d.]+)/.exec(pdf);
+        assert.deepEqual([Math.round(width), Math.round(height)], [595, 842], `${language}: no A4`);
+        assert.equal(pdf.match(/\/Type\s*\/Page\b/g).length, 1, `${language}: more than one page`);
+      });
+    }
+  });
 }

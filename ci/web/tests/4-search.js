@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { visit } from '../lib/browser.js';
+import { none } from '../lib/site.js';
 
 // A query, and what a page that it finds must say.
 const QUERIES = {
@@ -101,6 +102,35 @@ export default function ({ site, server, browser, test }) {
     }));
   }
 
+  test('every term of the glossary is found on the page that explains it, first or second', async () => {
+    const counts = [];
+    for (const language of site.languages) {
+      await visit(browser, start(language), {}, async (page) => {
+        await page.goto(server.url(`${language}/glossary.html`));
+        const terms = await page.$$eval('.glossary dt', (all) => all.map((dt) => ({
+          // Both languages' names, each as it stands and without what is in brackets.
+          names: [[...dt.childNodes].find((node) => node.nodeType === 3).data.trim(), ...[...dt.querySelectorAll('span[lang]')].map((span) => span.textContent)],
+          home: dt.nextElementSibling.querySelector('a')?.href,
+        })));
+        assert.ok(terms.length > 100, `the glossary has ${terms.length} terms`);
+        assert.deepEqual(terms.filter(({ home }) => !home).map(({ names }) => names[0]), [], 'no page explains');
+        await open(page);
+        const missed = [];
+        for (const { names, home } of terms) {
+          for (const name of new Set(names.flatMap((name) => [name, name.replace(/\(.*\)/, '').trim()]))) {
+            await page.fill('#search-input', name);
+            await page.waitForFunction(() => document.querySelector('.search-results .excerpt')?.textContent);
+            const found = await page.$$eval('.search-results a', (links) => links.slice(0, 2).map((link) => link.href.split('#')[0]));
+            if (!found.includes(home.split('#')[0])) missed.push(`«${name}»: ${found.join(', ')}, and not ${home}`);
+          }
+        }
+        none(missed);
+        counts.push(terms.length);
+      });
+    }
+    return `${counts.join(' and ')} terms`;
+  });
+
   // A little library whose right answers are known: title, heading and text of each page.
   const LIBRARY = [
     ['Timers', 'When a timeout ends', 'A timer runs, and the window closes. '],
@@ -125,6 +155,9 @@ export default function ({ site, server, browser, test }) {
     ['포트 번호', [5], 'two Hangul words'],
     ['tcp', [4], 'a word with a particle joined to it'],
     ['포트 tcp', [], 'all words are asked for'],
+    ['timer', [1, 0], 'the page that explains a term, also one that does not write it so'],
+    ['흐름제어', [2], 'a term of two words, spaced as one likes'],
+    ['timer runs', [0], 'but a term with something else is no term'],
   ];
 
   test('the index is read as it is written, and the ranking is right', () => visit(browser, start('en'), {}, async (page) => {
@@ -143,10 +176,10 @@ export default function ({ site, server, browser, test }) {
           return posting;
         }).join('');
       }).join('');
-      window.library = JSON.stringify({ v: 1, pages: library.map(([title], number) => [`${number}.html`, title, '']), terms: written });
+      window.library = JSON.stringify({ v: 2, pages: library.map(([title], number) => [`${number}.html`, title, '']), explained: [['Timer', 1, ''], ['흐름 제어', 2, 'flow']], terms: written });
       // What ci/book/src/search.rs's own tests write.
-      const decode = (terms, n) => Object.fromEntries(search.decode({ v: 1, pages: Array.from({ length: n }, () => ['', '', '']), terms }).index);
-      const { index } = search.decode({ v: 1, pages: Array.from({ length: 600 }, () => ['', '', '']), terms: '0a@0b]A0c][A' });
+      const decode = (terms, n) => Object.fromEntries(search.decode({ v: 2, pages: Array.from({ length: n }, () => ['', '', '']), terms }).index);
+      const { index } = search.decode({ v: 2, pages: Array.from({ length: 600 }, () => ['', '', '']), terms: '0a@0b]A0c][A' });
       return { shared: decode('0portAA4sAB', 3), where: decode('0x*+A+-A;A=A', 4), large: index.map(([, fields]) => Object.keys(fields[2])[0]) };
     }, LIBRARY);
     assert.deepEqual(read.shared, { port: { 2: { 0: 1, 1: 1 } }, ports: { 2: { 0: 1, 2: 1 } } });

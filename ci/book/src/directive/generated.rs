@@ -105,9 +105,9 @@ impl Resolver<'_> {
         let mut html = String::from("<dl class=\"glossary\">");
         for (name, term) in terms {
             let _ = write!(html, "<dt id=\"{}\">{}", term_id(term), escape(name));
-            for (other, name) in &term.names {
-                if other != language {
-                    let _ = write!(html, " <span lang=\"{other}\">{}</span>", escape(name));
+            for (other, their_name) in &term.names {
+                if their_name != name {
+                    let _ = write!(html, " <span lang=\"{other}\">{}</span>", escape(their_name));
                 }
             }
             let what = term.what.get(language).map_or("", String::as_str);
