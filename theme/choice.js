@@ -4,27 +4,29 @@
   'use strict';
 
   for (const guide of document.querySelectorAll('.choice')) {
-    const form = guide.querySelector('form');
-    const output = form.querySelector('output');
+    const questions = guide.querySelector('.questions');
+    const output = questions.querySelector('output');
     const rows = Array.from(guide.querySelectorAll('tbody tr'));
 
     const update = () => {
-      const answers = Array.from(new FormData(form)).filter(([, answer]) => answer);
+      const answers = Array.from(questions.querySelectorAll('input:checked')).filter(({ value }) => value);
       let remain = 0;
       for (const row of rows) {
-        row.hidden = answers.some(([question, answer]) => {
-          const fits = row.getAttribute(`data-${question}`);
-          return fits !== null && !fits.split(' ').includes(answer);
+        row.hidden = answers.some(({ name, value }) => {
+          const fits = row.getAttribute(`data-${name}`);
+          return fits !== null && !fits.split(' ').includes(value);
         });
         if (!row.hidden) remain += 1;
       }
       output.textContent = output.dataset.remain.replace('{count}', remain);
     };
 
-    form.hidden = false;
-    form.addEventListener('change', update);
-    // The form has its first answers back only after the event.
-    form.addEventListener('reset', () => setTimeout(update));
+    questions.hidden = false;
+    questions.addEventListener('change', update);
+    questions.querySelector('button').addEventListener('click', () => {
+      for (const any of questions.querySelectorAll('input[value=""]')) any.checked = true;
+      update();
+    });
     // What a browser has kept from the last visit counts as an answer.
     update();
   }

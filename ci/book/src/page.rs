@@ -307,7 +307,11 @@ impl Page {
                         table.rows += 1;
                     }
                 }
-                Event::End(TagEnd::Link | TagEnd::Image) => in_links -= 1,
+                // mdBook makes a link of a definition list's term.
+                Event::Start(Tag::DefinitionListTitle) => in_links += 1,
+                Event::End(TagEnd::Link | TagEnd::Image | TagEnd::DefinitionListTitle) => {
+                    in_links -= 1;
+                }
                 Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
                     in_links += 1;
                     self.links.push(Link {
@@ -500,10 +504,11 @@ mod tests {
 
     #[test]
     fn a_link_may_stand_in_prose_but_not_in_a_heading_or_a_link() {
-        let page = page("# a {#a}\n\nb [c](c.md) <a href=\"d\">d</a> `e` **f** {{#rfc 1}} g\n");
+        let page =
+            page("# a {#a}\n\nb [c](c.md) <a href=\"d\">d</a> `e` **f** {{#rfc 1}} g\n\nh\n: i\n");
         let linkable = page.linkable.iter();
         let linkable: String = linkable.map(|part| &page.text[part.clone()]).collect();
-        assert_eq!(linkable, "b    f  g");
+        assert_eq!(linkable, "b    f  gi");
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn a_chapter_says_how_long_it_takes_and_what_to_know_before() {
     book.build();
     let page = book.page("en/ch02-next/index.html");
     for part in [
-        "about 1 minutes to read · to know before: <a href=\"../ch01-basics/ports.html\">1. Ports</a>",
+        "reading time: about 1 min · to know before: <a href=\"../ch01-basics/ports.html\">1. Ports</a>",
         "<a rel=\"prev\" href=\"../ch01-basics/ports.html\">1. Ports</a></nav>",
     ] {
         assert!(page.contains(part), "{part}\n{page}");
@@ -223,7 +223,7 @@ fn the_choice_guide_is_a_table_and_questions_that_wait_for_a_script() {
     book.build();
     let page = book.page("ko/index.html");
     for part in [
-        "<form hidden",
+        "role=\"group\" aria-label=\"무엇을 고를까요?\" hidden>",
         "<legend>누가 말하나요?</legend>",
         "<input type=\"radio\" name=\"choice-who\" value=\"server\"",
         "<tr data-choice-who=\"client\"><th scope=\"row\"><a href=\"ch01-basics/ports.html#run\">묻기</a></th><td>자주</td><td>비용</td></tr>",

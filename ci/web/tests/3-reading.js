@@ -257,7 +257,7 @@ export default function ({ site, server, browser, test }) {
         await page.waitForFunction((every) => [...document.querySelectorAll('.choice tbody tr')].filter((row) => !row.hidden).length === every, every);
       });
       await visit(browser, server.url(file), { javaScriptEnabled: false }, async (page) => {
-        assert.equal(await page.locator('.choice form').isVisible(), false);
+        assert.equal(await page.locator('.choice .questions').isVisible(), false);
         assert.ok(await page.locator('.choice tbody tr').count() > 5);
       });
     }

@@ -107,7 +107,11 @@ impl Resolver<'_> {
             let _ = write!(html, "<dt id=\"{}\">{}", term_id(term), escape(name));
             for (other, their_name) in &term.names {
                 if their_name != name {
-                    let _ = write!(html, " <span lang=\"{other}\">{}</span>", escape(their_name));
+                    let _ = write!(
+                        html,
+                        " <span lang=\"{other}\">{}</span>",
+                        escape(their_name)
+                    );
                 }
             }
             let what = term.what.get(language).map_or("", String::as_str);
@@ -251,7 +255,7 @@ impl Resolver<'_> {
             escape(text.map_or("", String::as_str))
         };
         let mut html = format!(
-            "<div class=\"choice\"><form hidden aria-label=\"{}\">",
+            "<div class=\"choice\"><div class=\"questions\" role=\"group\" aria-label=\"{}\" hidden>",
             self.word("choice")
         );
         for question in &choice.question {
@@ -268,7 +272,7 @@ impl Resolver<'_> {
         }
         let _ = write!(
             html,
-            "<p><output data-remain=\"{}\"></output> <button type=\"reset\">{}</button></p></form>",
+            "<p><output data-remain=\"{}\"></output> <button type=\"button\">{}</button></p></div>",
             self.word("choice-remain"),
             self.word("choice-reset")
         );
