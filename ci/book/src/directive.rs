@@ -99,6 +99,8 @@ struct Resolver<'a> {
     ids: BTreeSet<String>,
     /// Where the page first uses a term, and the link to put there.
     terms: Vec<terms::Place>,
+    /// Whether it is another page's section that stands in this one.
+    borrows: bool,
 }
 
 impl<'a> Resolver<'a> {
@@ -110,6 +112,7 @@ impl<'a> Resolver<'a> {
             problems: Vec::new(),
             ids: BTreeSet::new(),
             terms: Vec::new(),
+            borrows: false,
         }
     }
 
@@ -157,10 +160,12 @@ impl<'a> Resolver<'a> {
             at += 1;
         }
         let labels = format!("{}-{}-", page.language, section.id);
+        self.borrows = true;
         let mut texts: Vec<String> = parts
             .into_iter()
             .map(|part| self.part(page, part, &labels))
             .collect();
+        self.borrows = false;
         let names = page.link_names.iter();
         texts.extend(names.map(|name| page.text[name.clone()].to_owned()));
         texts.join("\n\n")
@@ -352,9 +357,18 @@ impl<'a> Resolver<'a> {
                 needs.join(", ")
             );
         }
+        // The page has the same card already: two landmarks cannot have one name.
+        let (open, close) = if self.borrows {
+            ("div class=\"listing\"".to_owned(), "div")
+        } else {
+            let label = escape(&listing.name);
+            (
+                format!("aside class=\"listing\" aria-label=\"{label}\""),
+                "aside",
+            )
+        };
         format!(
-            "<aside class=\"listing\" aria-label=\"{label}\"><p class=\"listing-what\"{lang}>{what}</p><p class=\"listing-run\"><code>{command}</code></p><p class=\"listing-meta\">{meta}</p></aside>",
-            label = escape(&listing.name),
+            "<{open}><p class=\"listing-what\"{lang}>{what}</p><p class=\"listing-run\"><code>{command}</code></p><p class=\"listing-meta\">{meta}</p></{close}>",
             what = escape(what),
             command = escape(&listing.command(RUN)),
         )

@@ -63,7 +63,10 @@ pub struct Term {
     /// What else a reader or translator should know, by language.
     #[serde(default)]
     pub note: BTreeMap<String, String>,
-    /// The page that explains it, and the heading there: `ch05-tcp/closing.md#time-wait`.
+    /// What else it is called, in whatever language: the search knows it by these names too.
+    #[serde(default)]
+    pub also: Vec<String>,
+    /// The page that explains it, and the heading there: `ch05-tcp/close.md#time-wait`.
     #[serde(default)]
     pub at: Option<String>,
 }

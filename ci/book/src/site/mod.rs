@@ -365,6 +365,7 @@ impl<'a> Build<'a> {
             let languages = self.project.languages.iter();
             let spellings: BTreeSet<&str> = languages
                 .flat_map(|language| term.spellings(&language.code))
+                .chain(term.also.iter().map(String::as_str))
                 .collect();
             explained.extend(spellings.into_iter().map(|spelling| search::Explained {
                 term: spelling.to_owned(),
