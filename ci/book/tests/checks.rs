@@ -671,3 +671,18 @@ fn a_heading_in_a_list_or_a_quotation_is_found() {
         );
     }
 }
+
+#[test]
+fn a_backtick_in_a_line_of_html_is_found() {
+    let book = Book::new();
+    book.change(
+        EN,
+        "<summary>Question</summary>",
+        "<summary>What is `SYN`?</summary>",
+    );
+    book.assert_finding(
+        &format!("{EN}:22"),
+        "a backtick is printed as it stands",
+        "write `<code>…</code>`",
+    );
+}

@@ -67,6 +67,14 @@ fn emphasis(page: &Page) -> Vec<Problem> {
             continue;
         }
         let text = &page.text[range.clone()];
+        if text.contains('`') {
+            findings.push(Problem::new(
+                &page.file,
+                page.line(range.start),
+                "a backtick is printed as it stands: a line of HTML knows no Markdown",
+                "write `<code>…</code>` there",
+            ));
+        }
         let sign = if text.contains('*') {
             "an asterisk"
         } else if has_doubled_tilde(page, range) {
