@@ -43,7 +43,7 @@ fn what_it_prints_is_what_the_page_shows() {
 }
 
 #[test]
-fn sixteen_at_once_take_less_than_a_system_call_for_two_of_them() {
+fn sixteen_at_once_take_less_than_a_system_call_each() {
     let pipelined = column("of sixteen at once");
     assert_eq!(pipelined.len(), 7);
     // One that serves a connection at a time ends it after an answer, because others wait.
@@ -51,7 +51,7 @@ fn sixteen_at_once_take_less_than_a_system_call_for_two_of_them() {
         .into_iter()
         .filter(|(server, _)| server != BLOCKING)
     {
-        assert!(calls < 0.5, "{server}: {calls}");
+        assert!(calls < 1.0, "{server}: {calls}");
         let singly = of(&server, "System calls for a request");
         assert!(calls < singly, "{server}: {calls}, and {singly} singly");
     }
