@@ -2,8 +2,9 @@
 
 use core::net::Ipv4Addr;
 
-use crate::checksum::Sum;
-use crate::error::{Error, Field, Reason};
+use layers_checksum::Sum;
+use layers_ethernet::error::{Error, Field, Reason};
+
 use crate::field::{
     Dscp, Ecn, FragmentOffset, Protocol, array, put, traffic_class, traffic_class_byte, word,
 };
@@ -28,7 +29,7 @@ pub const DEFAULT_TTL: u8 = 64;
     reason = "the RFC's own names; `Packet` and `Header` explain them"
 )]
 pub mod fields {
-    use crate::error::Field;
+    use layers_ethernet::error::Field;
 
     pub const VERSION: Field = Field::new("version", 0, 4);
     pub const IHL: Field = Field::new("ihl", 4, 4);

@@ -7,7 +7,8 @@
 
 use core::net::Ipv6Addr;
 
-use crate::error::{Error, Field, Reason};
+use layers_ethernet::error::{Error, Field, Reason};
+
 use crate::field::{
     Dscp, Ecn, FlowLabel, FragmentOffset, Protocol, array, put, traffic_class, traffic_class_byte,
     word,
@@ -35,7 +36,7 @@ pub const MAX_EXTENSIONS: usize = 16;
     reason = "the RFC's own names; `Packet` and `Header` explain them"
 )]
 pub mod fields {
-    use crate::error::Field;
+    use layers_ethernet::error::Field;
 
     pub const VERSION: Field = Field::new("version", 0, 4);
     pub const DSCP: Field = Field::new("dscp", 4, 6);

@@ -42,16 +42,17 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod checksum;
-pub mod error;
 pub mod field;
 pub mod ipv4;
 pub mod ipv6;
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-pub use error::{Error, Field, Reason};
+use layers_checksum::Sum;
+
 pub use field::{Dscp, Ecn, FlowLabel, FragmentOffset, Protocol};
+pub use layers_checksum as checksum;
+pub use layers_ethernet::error::{self, Error, Field, Reason};
 
 /// A packet of either version, as a network interface gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +114,34 @@ pub enum Addresses {
         source: Ipv6Addr,
         destination: Ipv6Addr,
     },
+}
+
+impl Addresses {
+    /// The sum of the pseudo-header, by which UDP, TCP and ICMPv6 notice a packet that went to the
+    /// wrong host (RFC 768, RFC 9293 §3.1, RFC 8200 §8.1). It is never sent: begin with it, then add
+    /// what is. `len` is that of the upper layer's header and data, in bytes.
+    #[must_use]
+    #[inline]
+    pub fn pseudo_header(self, protocol: Protocol, len: u32) -> Sum {
+        let addresses = match self {
+            Self::V4 {
+                source,
+                destination,
+            } => Sum::new()
+                .bytes(&source.octets())
+                .bytes(&destination.octets()),
+            Self::V6 {
+                source,
+                destination,
+            } => Sum::new()
+                .bytes(&source.octets())
+                .bytes(&destination.octets()),
+        };
+        // In IPv4 the length has 16 bits. Zeros in front of it and in other places do not count.
+        addresses
+            .bytes(&len.to_be_bytes())
+            .bytes(&[0, 0, 0, protocol.0])
+    }
 }
 
 /// What a packet carries for the layer above.

@@ -364,7 +364,7 @@ impl Header<'_> {
 /// The sum of the pseudo-header alone.
 #[inline]
 fn sum(addresses: Addresses, len: usize) -> Sum {
-    Sum::new().pseudo_header(addresses, Protocol::TCP, len as u32)
+    addresses.pseudo_header(Protocol::TCP, len as u32)
 }
 
 /// The longest segment that a packet can carry, in bytes.

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use ip_header::{Addresses, Packet, Protocol, checksum::Sum, ipv4};
+use ip_header::{Addresses, Packet, Protocol, ipv4};
 use lab::{Capture, Host, Lab, Link, Verdict};
 use socket2::{Domain, Socket, Type};
 use tcp_segment::option::MAX_OPTIONS_LEN;
@@ -170,6 +170,6 @@ fn a_capture_on_the_sender_shows_segments_and_checksums_that_the_card_has_yet_to
 }
 
 fn pseudo_header(addresses: Addresses, len: usize) -> u16 {
-    let sum = Sum::new().pseudo_header(addresses, Protocol::TCP, len as u32);
+    let sum = addresses.pseudo_header(Protocol::TCP, len as u32);
     sum.value()
 }

@@ -7,12 +7,14 @@
 //! What it cannot see, because addition has no order: words that changed places, and two changes
 //! that cancel out. A single flipped bit never cancels out.
 
-use crate::{Addresses, Protocol};
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 /// A one's complement sum of bytes, added piece by piece.
 ///
 /// ```
-/// use ip_header::checksum::Sum;
+/// use layers_checksum::Sum;
 ///
 /// // The example of RFC 1071 §3.
 /// let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
@@ -93,29 +95,6 @@ impl Sum {
         }
     }
     // ANCHOR_END: sum
-
-    /// Adds the pseudo-header, by which UDP and TCP notice a packet that went to the wrong host
-    /// (RFC 768, RFC 9293 §3.1, RFC 8200 §8.1). It is never sent. `len` is that of the upper layer's
-    /// header and data, in bytes.
-    #[must_use]
-    #[inline]
-    pub fn pseudo_header(self, addresses: Addresses, protocol: Protocol, len: u32) -> Self {
-        let sum = match addresses {
-            Addresses::V4 {
-                source,
-                destination,
-            } => [source, destination]
-                .map(|ip| u64::from(u32::from_ne_bytes(ip.octets())))
-                .into_iter()
-                .fold(self, Self::add),
-            Addresses::V6 {
-                source,
-                destination,
-            } => self.bytes(&source.octets()).bytes(&destination.octets()),
-        };
-        // In IPv4 the length has 16 bits. Zeros in front of it and in other places do not count.
-        sum.add(u64::from(len.to_be()) + u64::from(u32::from(protocol.0).to_be()))
-    }
 
     /// The one's complement sum itself.
     #[must_use]

@@ -1,0 +1,4 @@
+//! Real frames, field by field.
+#![forbid(unsafe_code)]
+
+fn main() {}
