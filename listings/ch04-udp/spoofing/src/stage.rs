@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddrV4, UdpSocket};
 use std::time::{Duration, Instant};
 
 use lab::{Capture, Host, Lab, Link, Packet, Raw, Verdict};
+use record::{Sequence, What};
 
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -89,6 +90,19 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// The packets as a figure, each with the source that it claims.
+pub fn figure(capture: &Capture) -> Sequence {
+    let mut sequence = capture.sequence();
+    for (event, crossing) in sequence.events.iter_mut().zip(capture.crossings()) {
+        let source = Packet::new(&crossing.bytes).source();
+        if let (What::Message { note, .. }, Some(source)) = (&mut event.what, source) {
+            let rest = note.take().unwrap_or_default();
+            *note = Some(format!("source `{source}`, {rest}"));
+        }
+    }
+    sequence
 }
 
 /// The attacker's own address.

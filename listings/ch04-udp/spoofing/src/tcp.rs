@@ -7,7 +7,7 @@ use lab::{Capture, Crossing, Tcp, TcpState};
 use record::Sequence;
 
 use crate::forge::segment;
-use crate::stage::{Edge, Error, Stage, VICTIM_PORT};
+use crate::stage::{Edge, Error, Stage, VICTIM_PORT, figure};
 
 /// What the forged SYN gives as its first number.
 const SEQUENCE: u32 = 1000;
@@ -90,7 +90,7 @@ pub fn attack(forged: u16, edge: Edge) -> Result<Outcome, Error> {
         resets: arrived(&capture, "server", Tcp::RST).count(),
         guesses,
         accepted,
-        sequence: capture.sequence(),
+        sequence: figure(&capture),
     })
 }
 

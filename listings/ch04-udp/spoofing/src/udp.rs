@@ -5,11 +5,11 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lab::Fate;
-use record::Sequence;
+use record::{Sequence, What};
 
 use crate::forge::datagram;
 use crate::service::{COOKIE_BYTES, EXCHANGE_BYTES, LIST, LIST_BYTES, Policy, Service};
-use crate::stage::{DEADLINE, Edge, Error, Stage, socket};
+use crate::stage::{DEADLINE, Edge, Error, Stage, figure, socket};
 
 /// The largest datagram that anybody here sends.
 const LONGEST: usize = 2000;
@@ -132,7 +132,7 @@ pub fn attack(forged: u16, policy: Policy, edge: Edge) -> Result<Outcome, Error>
             .filter(|crossing| crossing.fate == Fate::Dropped)
             .count(),
         own,
-        sequence: capture.sequence(),
+        sequence: figure(&capture),
     })
 }
 
@@ -187,7 +187,20 @@ pub fn honest_exchange() -> Result<Sequence, Error> {
         }
         cookie.copy_from_slice(&buffer[LIST.len()..EXCHANGE_BYTES]);
     }
-    Ok(stage.lab.capture().sequence())
+    // Nobody attacks here: the victim is a client like any other.
+    let mut sequence = figure(&stage.lab.capture());
+    for host in &mut sequence.hosts {
+        if host.name == "victim" {
+            host.name = "client".to_owned();
+        }
+    }
+    sequence.hosts.remove(0);
+    for event in &mut sequence.events {
+        if let What::Message { from, to, .. } = &mut event.what {
+            (*from, *to) = (*from - 1, *to - 1);
+        }
+    }
+    Ok(sequence)
 }
 
 /// A secret from the kernel.
