@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use record::{Column, Table};
 
-use crate::mailbox::{Mailbox, Share};
+use crate::mailbox::{Loopback, Mailbox, Share};
 
 /// As many sockets as a server with four workers has.
 const WORKERS: usize = 4;
@@ -18,7 +18,7 @@ const FLOWS: usize = 256;
 /// Datagrams of each flow.
 const EACH: usize = 8;
 
-pub fn tell() -> io::Result<Table> {
+pub fn tell(loopback: &Loopback) -> io::Result<Table> {
     // ANCHOR: group
     let first = Mailbox::open("worker 1", (Ipv4Addr::LOCALHOST, 0), Share::Port)?;
     let address = first.address()?;
@@ -36,7 +36,7 @@ pub fn tell() -> io::Result<Table> {
         .map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)))
         .collect::<io::Result<Vec<_>>>()?;
 
-    let before = owners(&flows, address, &workers)?;
+    let before = owners(loopback, &flows, address, &workers)?;
     println!(
         "{FLOWS} clients, {EACH} datagrams each: every client met one worker, always the same."
     );
@@ -50,8 +50,9 @@ pub fn tell() -> io::Result<Table> {
     for flow in &waiting {
         flow.send_to(b"still in the queue", address)?;
     }
+    loopback.settle()?;
     drop(closed); // unread
-    let after = owners(&flows, address, &workers)?;
+    let after = owners(loopback, &flows, address, &workers)?;
     // ANCHOR_END: close
 
     let count = |owners: &HashMap<u16, String>, name: &str| {
@@ -87,6 +88,7 @@ pub fn tell() -> io::Result<Table> {
 ///
 /// If one flow meets two workers, or a datagram is missing.
 fn owners(
+    loopback: &Loopback,
     flows: &[UdpSocket],
     to: SocketAddr,
     workers: &[Mailbox],
@@ -97,6 +99,7 @@ fn owners(
         for _ in 0..EACH {
             flow.send_to(b"hello", to)?;
         }
+        loopback.settle()?;
         for worker in workers {
             for letter in worker.empty()? {
                 let owner = owners

@@ -8,8 +8,8 @@
 //! sockets wait on *one* port: look for the order in which the kernel prefers them, for the flows that
 //! stay with one socket of a group, and for those that are moved when another socket closes.
 //!
-//! Everything takes place on loopback, where a datagram that was sent is in its receiver's queue when
-//! the call returns. So nothing here waits. Linux only: other systems sort by other rules.
+//! Everything takes place on loopback, so that nothing is lost on the way. Linux only: other systems
+//! sort by other rules.
 
 #![forbid(unsafe_code)]
 
@@ -49,12 +49,13 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(target_os = "linux")]
 fn run() -> std::io::Result<()> {
+    let loopback = mailbox::Loopback::enter()?;
     let mut record = record::Record::new();
     println!("1. Three programs, three ports\n");
-    record.add("ports", ports::tell()?);
+    record.add("ports", ports::tell(&loopback)?);
     println!("\n2. Several sockets, one port: who comes first?\n");
-    record.add("specific", specific::tell()?);
+    record.add("specific", specific::tell(&loopback)?);
     println!("\n3. Four sockets that share a port\n");
-    record.add("group", group::tell()?);
+    record.add("group", group::tell(&loopback)?);
     record.save()
 }

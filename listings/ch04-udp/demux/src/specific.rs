@@ -5,12 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use record::{Column, Table};
 
-use crate::mailbox::{Mailbox, Share};
+use crate::mailbox::{Loopback, Mailbox, Share};
 
 /// Another address of loopback.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
-pub fn tell() -> io::Result<Table> {
+pub fn tell(loopback: &Loopback) -> io::Result<Table> {
     // ANCHOR: sockets
     let everywhere = Mailbox::open("any address", (Ipv4Addr::UNSPECIFIED, 0), Share::Address)?;
     let port = everywhere.address()?.port();
@@ -34,7 +34,7 @@ pub fn tell() -> io::Result<Table> {
     println!();
     let mut table = Table::new(["sender", "to", "got by"].map(Column::words));
     let mut told = |who: &str, from: &UdpSocket, to: Ipv4Addr, sockets: &[Mailbox]| {
-        let winner = winner(from, (to, port).into(), sockets)?;
+        let winner = winner(loopback, from, (to, port).into(), sockets)?;
         println!("{who:<8} to {to:<9}  got by «{winner}»");
         table
             .rows
@@ -57,8 +57,14 @@ pub fn tell() -> io::Result<Table> {
 
 // ANCHOR: winner
 /// Sends one datagram and looks who got it.
-fn winner(from: &UdpSocket, to: SocketAddr, sockets: &[Mailbox]) -> io::Result<String> {
+fn winner(
+    loopback: &Loopback,
+    from: &UdpSocket,
+    to: SocketAddr,
+    sockets: &[Mailbox],
+) -> io::Result<String> {
     from.send_to(b"who gets this?", to)?;
+    loopback.settle()?;
     let mut winners = Vec::new();
     for socket in sockets {
         for _ in socket.empty()? {
