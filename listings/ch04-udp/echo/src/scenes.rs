@@ -199,9 +199,12 @@ fn refused() -> io::Result<Table> {
     line("socket", heads);
     for (kind, calls) in rows {
         line(&kind.replace('`', ""), calls.each_ref().map(String::as_str));
-        table
-            .rows
-            .push([kind.to_owned()].into_iter().chain(calls).collect());
+        let cell = |call: String| match call.as_str() {
+            WORKS => call,
+            error => format!("`{error}`"), // the same in every language
+        };
+        let calls = calls.map(cell);
+        table = table.row([kind.to_owned()].into_iter().chain(calls));
     }
     println!("\nThe refusal belongs to the send before. Whoever is told of it is told once.");
     Ok(table)
@@ -221,10 +224,13 @@ fn until_told(socket: &UdpSocket) -> io::Result<()> {
 }
 // ANCHOR_END: until-told
 
+/// What is said of a call that did what it should.
+const WORKS: &str = "works";
+
 /// What a call gave, in a word.
 fn outcome(result: &io::Result<usize>) -> String {
     match result {
-        Ok(_) => "works".to_owned(),
+        Ok(_) => WORKS.to_owned(),
         Err(error) => match error.raw_os_error() {
             Some(number) => format!("{:?}", Errno::from_raw(number)),
             None => error.to_string(),

@@ -20,7 +20,7 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
 fn calls(kind: &str) -> [&str; 4] {
     let rows = &RUN.table("refusals").rows;
     let row = rows.iter().find(|row| row[0] == kind).unwrap();
-    [1, 2, 3, 4].map(|at| row[at].as_str())
+    [1, 2, 3, 4].map(|at| row[at].trim_matches('`'))
 }
 
 #[track_caller]
