@@ -61,6 +61,7 @@ pub struct Builder {
     congestion: String,
     snap: usize,
     tolerance: Duration,
+    multicast: bool,
 }
 
 struct Described {
@@ -97,6 +98,7 @@ impl Builder {
             congestion: "cubic".to_owned(),
             snap: usize::MAX,
             tolerance: TOLERANCE,
+            multicast: false,
         }
     }
 
@@ -178,6 +180,17 @@ impl Builder {
     /// Sets how late the relay may carry a packet before the run counts as disturbed.
     pub fn tolerance(&mut self, tolerance: Duration) {
         self.tolerance = tolerance;
+    }
+
+    /// Lets the hosts tell the network over IPv6, too, which groups they have joined: gives each
+    /// interface a link-local address, `fe80::L:N` on link L of host N. Without one its reports come
+    /// from `::`, and a router is to ignore those (RFC 9777, section 5.2). Over IPv4 a host needs
+    /// nothing more.
+    ///
+    /// Whoever is between the hosts has to pass on what goes to a group: a [`Node`] may, the lab's
+    /// routers and [gateways](Self::gateway) do not.
+    pub fn multicast(&mut self) {
+        self.multicast = true;
     }
 
     fn add(&mut self, name: &str, kind: DescribedKind) -> Place {
@@ -566,6 +579,14 @@ impl Builder {
             netlink
                 .add_address(here.index, address)
                 .during("set an address")?;
+        }
+        if self.multicast {
+            // Both fit: `check` has counted places and links.
+            let (link, number) = (plug.link as u16, plug.place as u16 + 1);
+            let link_local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, link, number);
+            netlink
+                .add_address(here.index, link_local.into())
+                .during("set a link-local address")?;
         }
         Ok(())
     }

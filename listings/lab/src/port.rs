@@ -2,6 +2,7 @@
 //! through a packet socket, packet(7).
 
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
@@ -40,7 +41,9 @@ const TP_STATUS_USER: u32 = 1;
 pub(crate) struct Port {
     socket: OwnedFd,
     ring: Ring,
-    /// Ethernet: to the host, from the relay; the type is that of each packet.
+    /// The host's Ethernet address.
+    host: [u8; 6],
+    /// Ethernet: to whom, from the relay; the first and the type are those of each packet.
     header: [u8; HEADROOM],
     index: u32,
     /// What the interface had counted when the port was opened.
@@ -96,11 +99,11 @@ impl Port {
         })?;
 
         let mut header = [0; HEADROOM];
-        header[..6].copy_from_slice(&host);
         header[6..12].copy_from_slice(&relay);
         Ok(Self {
             socket,
             ring,
+            host,
             header,
             index,
             before: netlink.received(index)?,
@@ -133,6 +136,8 @@ impl Port {
             } else {
                 libc::ETH_P_IP
             };
+            let to = group_address(packet).unwrap_or(self.host);
+            self.header[..6].copy_from_slice(&to);
             self.header[12..].copy_from_slice(&(kind as u16).to_be_bytes());
             let frame = packet.framed(&self.header);
             vector.iov_base = frame.as_mut_ptr().cast();
@@ -290,6 +295,22 @@ impl Drop for Ring {
     fn drop(&mut self) {
         // SAFETY: the mapping is `RING_BYTES` long, and nothing refers to it any more.
         let _ = unsafe { munmap(self.memory, RING_BYTES) };
+    }
+}
+
+/// The Ethernet address of the group that a packet goes to, if it goes to one: made of the group's
+/// last 23 bits (RFC 1112, section 6.4) or last 32 (RFC 2464, section 7).
+fn group_address(packet: &Packet) -> Option<[u8; 6]> {
+    match packet.destination()? {
+        IpAddr::V4(group) if group.is_multicast() => {
+            let [_, b, c, d] = group.octets();
+            Some([0x01, 0x00, 0x5e, b & 0x7f, c, d])
+        }
+        IpAddr::V6(group) if group.is_multicast() => {
+            let [.., a, b, c, d] = group.octets();
+            Some([0x33, 0x33, a, b, c, d])
+        }
+        _ => None,
     }
 }
 

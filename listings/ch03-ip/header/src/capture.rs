@@ -1,11 +1,14 @@
-//! Two packets from the wire: in a network of its own, on its loopback interface, without root.
+//! Packets from the wire: in a network of its own, on its loopback interface, without root.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use nix::libc;
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::socket::SetSockOpt;
+use nix::sys::socket::sockopt::SetStruct;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// How long to wait for a packet that was sent on the same machine.
@@ -18,23 +21,71 @@ const LONGEST: usize = 65_575;
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 
-// ANCHOR: capture
-/// Sends `message` in a UDP datagram over IPv4 and over IPv6, and gives the packets.
-pub fn one_packet_each(message: &[u8]) -> io::Result<(Vec<u8>, Vec<u8>)> {
-    enter_own_network()?;
-    Ok((
-        capture(IPV4, "127.0.0.1:0", message)?,
-        capture(IPV6, "[::1]:0", message)?,
-    ))
+/// One packet of each kind that the program looks at.
+pub struct Packets {
+    pub v4: Vec<u8>,
+    pub v6: Vec<u8>,
+    pub v4_with_options: Vec<u8>,
+    pub v6_with_extension: Vec<u8>,
 }
 
-fn capture(kind: u16, address: &str, message: &[u8]) -> io::Result<Vec<u8>> {
+/// Record Route with room for one address (RFC 791 §3.1): kind, length, where the next address goes;
+/// and an End of Option List behind it, to fill four bytes.
+const RECORD_ROUTE: [u8; 8] = [7, 7, 4, 0, 0, 0, 0, 0];
+
+/// A Destination Options header that says nothing (RFC 8200 §4.2, §4.6): what follows, which the
+/// kernel fills in; no more than 8 bytes; and a PadN of six.
+const NOTHING_TO_SAY: [u8; 8] = [0, 0, 1, 4, 0, 0, 0, 0];
+
+/// `IP_OPTIONS` (ip(7)).
+#[derive(Debug, Clone, Copy)]
+struct Options;
+nix::setsockopt_impl!(
+    Options,
+    libc::IPPROTO_IP,
+    libc::IP_OPTIONS,
+    [u8; 8],
+    SetStruct<[u8; 8]>
+);
+
+/// `IPV6_DSTOPTS` (RFC 3542 §9.2), which takes the rights that the process has in its own network.
+#[derive(Debug, Clone, Copy)]
+struct DestinationOptions;
+nix::setsockopt_impl!(
+    DestinationOptions,
+    libc::IPPROTO_IPV6,
+    libc::IPV6_DSTOPTS,
+    [u8; 8],
+    SetStruct<[u8; 8]>
+);
+
+// ANCHOR: capture
+/// Sends `message` in UDP datagrams over IPv4 and over IPv6, and gives the packets.
+pub fn packets(message: &[u8]) -> io::Result<Packets> {
+    enter_own_network()?;
+    let (v4, v6) = ("127.0.0.1:0", "[::1]:0");
+    Ok(Packets {
+        v4: capture(IPV4, v4, message, |_| Ok(()))?,
+        v6: capture(IPV6, v6, message, |_| Ok(()))?,
+        v4_with_options: capture(IPV4, v4, message, |from| Options.set(from, &RECORD_ROUTE))?,
+        v6_with_extension: capture(IPV6, v6, message, |from| {
+            DestinationOptions.set(from, &NOTHING_TO_SAY)
+        })?,
+    })
+}
+
+fn capture(
+    kind: u16,
+    address: &str,
+    message: &[u8],
+    prepare: impl FnOnce(&UdpSocket) -> nix::Result<()>,
+) -> io::Result<Vec<u8>> {
     // A packet socket (packet(7)) gives what arrives before the kernel's own IP sees it; of type
     // DGRAM, without the link's header.
     let kind = Some(Protocol::from(i32::from(kind.to_be())));
     let mut socket = Socket::new(Domain::PACKET, Type::DGRAM, kind).map_err(refused)?;
     socket.set_read_timeout(Some(DEADLINE))?;
-    send(address, message)?;
+    send(address, message, prepare)?;
     loop {
         let mut packet = vec![0; LONGEST];
         let len = socket.read(&mut packet).map_err(|error| {
@@ -49,11 +100,16 @@ fn capture(kind: u16, address: &str, message: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// Sends a datagram from an address to itself.
-fn send(address: &str, message: &[u8]) -> io::Result<()> {
+fn send(
+    address: &str,
+    message: &[u8],
+    prepare: impl FnOnce(&UdpSocket) -> nix::Result<()>,
+) -> io::Result<()> {
     let socket = UdpSocket::bind(address).map_err(|error| {
         let text = format!("cannot use {address} on loopback: {error}");
         io::Error::new(error.kind(), text)
     })?;
+    prepare(&socket)?;
     socket.send_to(message, socket.local_addr()?)?;
     Ok(())
 }
@@ -107,7 +163,7 @@ fn bring_loopback_up() -> io::Result<()> {
     request.extend(IFF_UP.to_ne_bytes()); // …and which of them to change
 
     let route = Some(Protocol::from(NETLINK_ROUTE));
-    let mut netlink = Socket::new(Domain::from(nix::libc::AF_NETLINK), Type::RAW, route)?;
+    let mut netlink = Socket::new(Domain::from(libc::AF_NETLINK), Type::RAW, route)?;
     netlink.write_all(&request)?;
     let mut answer = [0; 64];
     let len = netlink.read(&mut answer)?;

@@ -4,8 +4,8 @@
 //! cargo run -p ip-header
 //! ```
 //!
-//! The program moves into a network of its own, which needs no root, and sends itself one UDP
-//! datagram over each version of IP. A packet socket hands it the packets as they were on the wire,
+//! The program moves into a network of its own, which needs no root, and sends itself UDP datagrams
+//! over each version of IP, without and with what a header may have besides. A packet socket hands it the packets as they were on the wire,
 //! headers included; `lib.rs` reads and writes them.
 //!
 //! Look for the fields that only one version has; for what becomes of a packet in which one bit
@@ -43,16 +43,21 @@ fn main() -> std::process::ExitCode {
 mod linux {
     use std::error::Error;
 
-    use ip_header::{Field, UpperLayer, checksum, ipv4, ipv6};
+    use ip_header::{Field, Protocol, UpperLayer, checksum, ipv4, ipv6};
     use record::{Record, Wire};
 
-    use crate::capture;
+    use crate::capture::{self, Packets};
 
     /// What the datagrams carry.
     const MESSAGE: &[u8] = b"hello, IP";
 
     pub fn run() -> Result<(), Box<dyn Error>> {
-        let (v4, v6) = capture::one_packet_each(MESSAGE)?;
+        let Packets {
+            v4,
+            v6,
+            v4_with_options,
+            v6_with_extension,
+        } = capture::packets(MESSAGE)?;
         let mut record = Record::new();
 
         println!("A UDP datagram of {} bytes over IPv4\n", MESSAGE.len());
@@ -66,6 +71,32 @@ mod linux {
         let packet = ipv6::Packet::parse(&v6)?;
         record.add("ipv6", show(&v6, &rows_v6(&packet), packet.upper_layer()?));
         same_again(&v6, ipv6::HEADER_LEN, |to| {
+            packet.header().emit(to).map(drop)
+        })?;
+
+        println!("\nOver IPv4 with an option\n");
+        let packet = ipv4::Packet::parse(&v4_with_options)?;
+        let mut rows = rows_v4(&packet);
+        rows.push(options(&packet));
+        record.add(
+            "ipv4-options",
+            show(&v4_with_options, &rows, packet.upper_layer()),
+        );
+        same_again(&v4_with_options, packet.header().header_len(), |to| {
+            packet.header().emit(to).map(drop)
+        })?;
+
+        println!("\nOver IPv6 with an extension header\n");
+        let packet = ipv6::Packet::parse(&v6_with_extension)?;
+        let mut rows = rows_v6(&packet);
+        for extension in packet.extensions() {
+            rows.extend(extension_rows(&extension?));
+        }
+        record.add(
+            "ipv6-extension",
+            show(&v6_with_extension, &rows, packet.upper_layer()?),
+        );
+        same_again(&v6_with_extension, ipv6::HEADER_LEN, |to| {
             packet.header().emit(to).map(drop)
         })?;
 
@@ -156,7 +187,11 @@ mod linux {
                 packet.payload_len(),
                 "all that follows the header, in bytes",
             ),
-            row(NEXT_HEADER, header.next_header.0, "the payload is UDP"),
+            row(
+                NEXT_HEADER,
+                header.next_header.0,
+                what_follows(header.next_header),
+            ),
             row(
                 HOP_LIMIT,
                 header.hop_limit,
@@ -164,6 +199,49 @@ mod linux {
             ),
             row(SOURCE, header.source, "where it comes from"),
             row(DESTINATION, header.destination, "where it goes"),
+        ]
+    }
+
+    fn what_follows(next_header: Protocol) -> &'static str {
+        match next_header {
+            Protocol::UDP => "the payload is UDP",
+            _ => "an extension header follows",
+        }
+    }
+
+    /// The options, which are a Record Route.
+    fn options(packet: &ipv4::Packet) -> Row {
+        let options = packet.header().options.as_bytes();
+        let field = Field::new("options", ipv4::HEADER_LEN * 8, options.len() * 8);
+        let value = match options {
+            [7, _, _, a, b, c, d, ..] => format!("{a}.{b}.{c}.{d}"),
+            _ => "unknown".to_owned(),
+        };
+        row(
+            field,
+            value,
+            "Record Route: the sender has written itself in",
+        )
+    }
+
+    /// An extension header: what follows it, how long it is, and the rest.
+    fn extension_rows(extension: &ipv6::Extension) -> [Row; 3] {
+        let bit = extension.offset * 8;
+        let (next, len) = (extension.bytes[0], extension.bytes[1]);
+        let rest = extension.bytes.len() - 2;
+        let padding = Field::new("options", bit + 16, rest * 8);
+        [
+            row(
+                Field::new("next_header", bit, 8),
+                next,
+                "behind this header comes UDP",
+            ),
+            row(
+                Field::new("hdr_ext_len", bit + 8, 8),
+                len,
+                "units of 8 bytes, the first not counted",
+            ),
+            row(padding, "PadN", "options that say nothing"),
         ]
     }
 

@@ -610,9 +610,11 @@ mod run {
         RUN.matches_record();
     }
 
+    const FIGURES: [&str; 4] = ["ipv4", "ipv6", "ipv4-options", "ipv6-extension"];
+
     #[test]
     fn every_byte_of_a_figure_belongs_to_a_field() {
-        for name in ["ipv4", "ipv6"] {
+        for name in FIGURES {
             let wire = RUN.wire(name);
             let mut bit = 0;
             for field in &wire.fields {
@@ -625,9 +627,9 @@ mod run {
 
     #[test]
     fn real_packets_are_read_and_built_anew_byte_for_byte() {
-        for name in ["ipv4", "ipv6"] {
+        for name in FIGURES {
             let bytes = &RUN.wire(name).bytes;
-            super::support::holds(bytes);
+            super::support::holds(bytes); // and so emitting undoes parsing
             let packet = Packet::parse(bytes).unwrap();
             let upper = packet.upper_layer().unwrap();
             assert_eq!((upper.protocol, upper.fragment), (Protocol::UDP, None));
@@ -637,6 +639,37 @@ mod run {
         let v6 = ipv6::Packet::parse(&RUN.wire("ipv6").bytes).unwrap();
         assert_eq!((v4.ihl(), v4.total_len(), v6.payload_len()), (5, 37, 17));
         assert!(v4.header().source.is_loopback() && v6.header().source.is_loopback());
+    }
+
+    #[test]
+    fn a_real_option_makes_the_ipv4_header_longer_and_its_payload_begins_later() {
+        let packet = ipv4::Packet::parse(&RUN.wire("ipv4-options").bytes).unwrap();
+        let header = packet.header();
+        assert_eq!(
+            (packet.ihl(), header.header_len(), packet.total_len()),
+            (7, 28, 45)
+        );
+        // Record Route, of which the sender has taken the only place: the next would be behind it.
+        assert_eq!(header.options.as_bytes(), [7, 7, 8, 127, 0, 0, 1, 0]);
+        assert_eq!(packet.upper_layer().offset, 28);
+    }
+
+    #[test]
+    fn a_real_extension_header_counts_as_payload_and_names_what_follows_it() {
+        let packet = ipv6::Packet::parse(&RUN.wire("ipv6-extension").bytes).unwrap();
+        assert_eq!(packet.header().next_header, Protocol::DESTINATION_OPTIONS);
+        assert_eq!(packet.payload_len(), 25);
+        let extensions: Vec<_> = packet.extensions().map(Result::unwrap).collect();
+        let [extension] = extensions[..] else {
+            panic!("{extensions:?}");
+        };
+        assert_eq!(
+            (extension.kind, extension.offset),
+            (Protocol::DESTINATION_OPTIONS, 40)
+        );
+        assert_eq!(extension.bytes, [Protocol::UDP.0, 0, 1, 4, 0, 0, 0, 0]);
+        let upper = packet.upper_layer().unwrap();
+        assert_eq!((upper.protocol, upper.offset), (Protocol::UDP, 48));
     }
 
     #[test]
