@@ -24,7 +24,8 @@ pub fn holds(bytes: &[u8]) {
         v4(&right);
         right[2..4].fill(0);
         let sum = ADDRESSES.pseudo_header(Protocol::ICMPV6, right.len() as u32);
-        right[2..4].copy_from_slice(&sum.bytes(&right).checksum().to_be_bytes());
+        let checksum = sum.bytes(&right).checksum();
+        right[2..4].copy_from_slice(&checksum.to_be_bytes());
         v6(&right);
     }
 }
