@@ -321,3 +321,29 @@ fn is_ip(frame: &[u8]) -> bool {
     };
     frame.len() > HEADROOM && (kind == libc::ETH_P_IP || kind == libc::ETH_P_IPV6)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_to_a_group_goes_to_the_groups_ethernet_address() {
+        let v4 = |destination: [u8; 4]| {
+            let mut bytes = [0; 20];
+            bytes[0] = 0x45;
+            bytes[16..].copy_from_slice(&destination);
+            group_address(&Packet::new(&bytes))
+        };
+        // Their last 23 bits are the same.
+        let address = Some([0x01, 0x00, 0x5e, 0x01, 0x01, 0x02]);
+        assert_eq!(v4([224, 129, 1, 2]), address);
+        assert_eq!(v4([239, 1, 1, 2]), address);
+        assert_eq!(v4([10, 1, 1, 2]), None);
+
+        let mut bytes = [0; 40];
+        bytes[0] = 0x60;
+        bytes[24..].copy_from_slice(&[0xff, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x81, 2, 3, 4]);
+        let address = group_address(&Packet::new(&bytes));
+        assert_eq!(address, Some([0x33, 0x33, 0x81, 2, 3, 4]));
+    }
+}

@@ -1,11 +1,11 @@
 //! Groups: who is told of them, and what arrives.
 #![cfg(target_os = "linux")]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use lab::{Crossing, Host, Lab, Link, Place};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const V4: Ipv4Addr = Ipv4Addr::new(239, 1, 2, 3);
@@ -14,7 +14,22 @@ const PORT: u16 = 7000;
 /// The number of `eth0` (the lab's FIRST_HOST_INTERFACE).
 const ETH0: u32 = 2;
 
-/// Two hosts, both with a socket for [`PORT`]; the second has joined both groups.
+/// A host's socket for [`PORT`] in the version of IP of this address.
+fn socket(host: &Host, address: IpAddr) -> UdpSocket {
+    let address = SocketAddr::new(address, PORT);
+    let socket = host.run(|| {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None).unwrap();
+        if address.is_ipv6() {
+            socket.set_only_v6(true).unwrap();
+        }
+        socket.bind(&address.into()).unwrap();
+        UdpSocket::from(socket)
+    });
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket
+}
+
+/// Two hosts, and their sockets over IPv4 and IPv6; the second host has joined both groups.
 fn joined(multicast: bool) -> (Lab, Host, Host, [UdpSocket; 4]) {
     let mut builder = Lab::builder();
     if multicast {
@@ -24,35 +39,9 @@ fn joined(multicast: bool) -> (Lab, Host, Host, [UdpSocket; 4]) {
     builder.link(places[0], places[1], Link::new(), Link::new());
     let lab = builder.start().unwrap();
     let [sender, member] = places.map(|place| lab.host(place));
-    let socket = |host: &Host, address: IpAddr| {
-        let socket = host.run(|| UdpSocket::bind((address, PORT))).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        socket
-    };
-    let sockets = [&sender, &member].map(|host| {
-        [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
-            .map(|address: IpAddr| (host, address))
-            .map(|(host, address)| {
-                if address.is_ipv6() {
-                    let domain = socket2::Domain::IPV6;
-                    let kind = socket2::Type::DGRAM;
-                    let socket = host.run(|| {
-                        let socket = socket2::Socket::new(domain, kind, None).unwrap();
-                        socket.set_only_v6(true).unwrap();
-                        socket
-                            .bind(&std::net::SocketAddr::new(address, PORT).into())
-                            .unwrap();
-                        socket
-                    });
-                    let socket = UdpSocket::from(socket);
-                    socket.set_read_timeout(Some(DEADLINE)).unwrap();
-                    socket
-                } else {
-                    socket(host, address)
-                }
-            })
-    });
-    let [[to_v4, to_v6], [v4, v6]] = sockets;
+    let all = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+    let [to_v4, to_v6] = all.map(|address| socket(&sender, address));
+    let [v4, v6] = all.map(|address| socket(&member, address));
     v4.join_multicast_v4(&V4, &member.v4()).unwrap();
     v6.join_multicast_v6(&V6, ETH0).unwrap();
     (lab, sender, member, [to_v4, to_v6, v4, v6])

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ip_address::{Canonical, Prefix, Table, parse_v4, parse_v6};
+use ip_address::{Canonical, Prefix, Table, parse_v4, parse_v6, special};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -162,4 +162,39 @@ fn the_kernels_routes_give_the_same_longest_match() {
             "{address}"
         );
     }
+}
+
+#[test]
+fn python_knows_the_same_ipv4_ranges_that_are_not_globally_reachable() {
+    let Some(python) = peer("python3") else {
+        return;
+    };
+    // The first and the last address of every /16, and of the /24s that are set aside.
+    let wide = (0..=u16::MAX).flat_map(|net| {
+        let [a, b] = net.to_be_bytes();
+        [[a, b, 0, 0], [a, b, 255, 255]]
+    });
+    let narrow = [[192, 0, 2], [198, 51, 100], [203, 0, 113]];
+    let narrow = narrow
+        .into_iter()
+        .flat_map(|[a, b, c]| [[a, b, c, 0], [a, b, c, 255]]);
+    let addresses: Vec<IpAddr> = wide.chain(narrow).map(IpAddr::from).collect();
+
+    let script = "import ipaddress, sys\n\
+        for line in sys.stdin: print(ipaddress.ip_address(line.strip()).is_global)\n";
+    let lines: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+    let run = Program::new(python)
+        .args(["-c", script])
+        .input(lines.join("\n"))
+        .run()
+        .succeeds();
+    let mut count = 0;
+    for (address, python) in addresses.iter().zip(run.stdout.lines()) {
+        let range = special::of(*address);
+        let global = range.is_none_or(|range| range.globally_reachable == Some(true));
+        assert_eq!(global, python == "True", "{address}");
+        count += usize::from(!global);
+    }
+    assert_eq!(run.stdout.lines().count(), addresses.len());
+    assert!(count > 2 * (256 * 18 + 64), "{count}"); // 0, 10, 127, 240/4 and 100.64/10 alone
 }

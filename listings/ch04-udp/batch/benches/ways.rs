@@ -4,10 +4,11 @@
 //! cargo bench -p udp-batch
 //! ```
 //!
-//! Datagrams of 1,200 bytes on loopback, in batches of 32. First one thread sends and receives in turn, so that
-//! nobody waits; then a sender and a receiver run at the same time, the receiver paces the sender, and nothing
-//! is lost. What is counted is what was received. The ways take turns, round for round; what counts is the
-//! median of the ratios to one call each in the same round.
+//! Datagrams of 1,200 bytes on loopback, in batches of 32. First one thread sends and receives in
+//! turn, so that nobody waits; then a sender and a receiver run at the same time, the receiver
+//! paces the sender, and nothing is lost. What is counted is what was received. The ways take
+//! turns, round for round; what counts is the median of the ratios to one call each in the same
+//! round.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {

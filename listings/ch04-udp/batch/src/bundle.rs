@@ -85,8 +85,8 @@ pub struct Limits {
     pub one_more_byte: Errno,
     /// How many datagrams `sendmmsg` sent, and `recvmmsg` received, of so many.
     pub at_once: [usize; 3],
-    /// What `sendmmsg` gave for four datagrams of which the third is too long, and what it gives when
-    /// called again with the rest.
+    /// What `sendmmsg` gave for four datagrams of which the third is too long, and what it gives
+    /// when called again with the rest.
     pub third_too_long: (usize, Errno),
     /// The calls that it took to find out.
     pub calls: Calls,

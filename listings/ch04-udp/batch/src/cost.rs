@@ -9,17 +9,17 @@ use crate::pair::{Calls, Error, Pair};
 use crate::way::Way;
 
 /// What some batches cost one thread that sends and receives them in turn.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Cost {
     /// How many datagrams there were.
     pub datagrams: usize,
     /// The calls.
     pub calls: Calls,
-    /// Time spent sending. On loopback that includes the way to the receiver's queue.
-    pub sending: Duration,
-    /// Time spent receiving.
-    pub receiving: Duration,
-    /// Processor time of both.
+    /// How long each batch took to send. On loopback that includes the way to the receiver's queue.
+    pub sending: Vec<Duration>,
+    /// How long each took to receive.
+    pub receiving: Vec<Duration>,
+    /// Processor time of both, for all batches.
     pub processor: Duration,
 }
 
@@ -27,19 +27,13 @@ impl Cost {
     /// Processor time for a datagram, in nanoseconds.
     #[must_use]
     pub fn each_ns(&self) -> f64 {
-        self.per_datagram(self.processor)
-    }
-
-    /// A part of it for a datagram, in nanoseconds.
-    #[must_use]
-    pub fn per_datagram(&self, time: Duration) -> f64 {
-        time.as_secs_f64() * 1e9 / self.datagrams as f64
+        self.processor.as_secs_f64() * 1e9 / self.datagrams as f64
     }
 }
 
 // ANCHOR: measure
-/// Sends a batch into the receiver's queue, empties the queue, and does so again: nothing waits, and
-/// nothing can be lost, since the queue has room for a batch.
+/// Sends a batch into the receiver's queue, empties the queue, and does so again: nothing waits,
+/// and nothing can be lost, since the queue has room for a batch.
 ///
 /// # Errors
 ///
@@ -60,8 +54,8 @@ pub fn measure(way: Way, batch: usize, batches: usize) -> Result<Cost, Error> {
             received += receiver.receive(batch - received)?;
             cost.calls.receive += 1;
         }
-        cost.sending += sent - begun;
-        cost.receiving += sent.elapsed();
+        cost.sending.push(sent - begun);
+        cost.receiving.push(sent.elapsed());
         cost.datagrams += received;
     }
     cost.processor = processor_time()? - processor;
@@ -77,7 +71,7 @@ pub(crate) fn processor_time() -> Result<Duration, Error> {
 /// What a system call costs that does nothing: the way into the kernel and back.
 #[must_use]
 pub fn empty_call() -> Duration {
-    const CALLS: u32 = 20_000;
+    const CALLS: u32 = 1_000;
     let begun = Instant::now();
     for _ in 0..CALLS {
         getppid();

@@ -5,9 +5,10 @@
 //! cargo run -p udp-batch
 //! ```
 //!
-//! Look for how many calls each way takes, and for how little fewer calls alone change: compare with what an
-//! empty call costs. Then for what a bundle is to a receiver that does not expect one. All on loopback, and
-//! nothing is lost: a batch is received before the next one is sent. Linux only.
+//! Look for how many calls each way takes, and for how little fewer calls alone change: compare
+//! with what an empty call costs. Then for what a bundle is to a receiver that does not expect one.
+//! All on loopback, and nothing is lost: a batch is received before the next one is sent. Linux
+//! only.
 
 #![forbid(unsafe_code)]
 
@@ -38,6 +39,8 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::time::Duration;
+
     use record::{Axis, Line, Record, Series};
     use udp_batch::{
         Calls, Cost, Error, Got, LENGTH, MOST_IN_A_BUNDLE, Way, bundle, empty_call, limits,
@@ -101,10 +104,6 @@ mod linux {
         Ok((costs, calls))
     }
 
-    fn middle(costs: &[Cost], value: impl Fn(&Cost) -> f64) -> f64 {
-        median(costs.iter().map(value).collect())
-    }
-
     fn costs(ways: &[Way]) -> Result<Calls, Error> {
         println!(
             "1. The same {} datagrams of {} bytes, in batches of {BATCH}\n",
@@ -117,8 +116,18 @@ mod linux {
         let (costs, calls) = turns(&contestants)?;
         for (way, costs) in ways.iter().zip(&costs) {
             let Calls { send, receive } = costs[0].calls;
-            let sending = middle(costs, |cost| cost.per_datagram(cost.sending));
-            let receiving = middle(costs, |cost| cost.per_datagram(cost.receiving));
+            // Of all batches the one in the middle: one during which something else ran does no
+            // harm.
+            let middle = |times: fn(&Cost) -> &Vec<Duration>| {
+                let batches = costs.iter().flat_map(times);
+                median(
+                    batches
+                        .map(|time| time.as_secs_f64() * 1e9 / BATCH as f64)
+                        .collect(),
+                )
+            };
+            let (sending, receiving) =
+                (middle(|cost| &cost.sending), middle(|cost| &cost.receiving));
             let together = sending + receiving;
             println!(
                 "   {way:<18} {:>6}  {:>7}  {sending:4.0} ns  {receiving:4.0} ns   {together:4.0} ns",
@@ -126,11 +135,7 @@ mod linux {
                 grouped(receive)
             );
         }
-        let empty = median(
-            (0..ROUNDS)
-                .map(|_| empty_call().as_secs_f64() * 1e9)
-                .collect(),
-        );
+        let empty = median((0..101).map(|_| empty_call().as_secs_f64() * 1e9).collect());
         println!("\n   A system call that does nothing takes {empty:.0} ns.");
         Ok(calls)
     }
@@ -154,7 +159,12 @@ mod linux {
         let points: Vec<_> = contestants
             .iter()
             .zip(&costs)
-            .map(|(&(_, size), costs)| (size as f64, middle(costs, Cost::each_ns).round()))
+            .map(|(&(_, size), costs)| {
+                (
+                    size as f64,
+                    median(costs.iter().map(Cost::each_ns).collect()).round(),
+                )
+            })
             .collect();
         let lines = ways
             .iter()

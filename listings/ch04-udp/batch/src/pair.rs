@@ -16,16 +16,16 @@ use socket2::SockRef;
 
 use crate::way::Way;
 
-/// Bytes of a datagram: as large as QUIC may make them before it knows more about the path (RFC 9000,
-/// section 14).
+/// Bytes of a datagram: as large as QUIC may make them before it knows more about the path (RFC
+/// 9000, section 14).
 pub const LENGTH: usize = 1_200;
 
-/// Datagrams of that length that fit into one bundle. A bundle is one datagram to everybody but the last
-/// layer, and IPv4 allows 65,535 bytes with 28 of headers.
+/// Datagrams of that length that fit into one bundle. A bundle is one datagram to everybody but the
+/// last layer, and IPv4 allows 65,535 bytes with 28 of headers.
 pub const MOST_IN_A_BUNDLE: usize = 65_507 / LENGTH;
 
-/// What is asked for as the receive buffer: as much as an unprivileged program gets from any kernel. It
-/// is doubled, and holds more than a hundred datagrams.
+/// What is asked for as the receive buffer: as much as an unprivileged program gets from any
+/// kernel. It is doubled, and holds more than a hundred datagrams.
 pub const BUFFER: usize = 212_992;
 
 /// Room for a received bundle, whatever its length.
@@ -95,8 +95,8 @@ impl AddAssign for Calls {
 }
 
 // ANCHOR: probe
-/// Switches GSO on for a socket that sends, or says which kernel would know it. A segment of 0 bytes
-/// switches it off.
+/// Switches GSO on for a socket that sends, or says which kernel would know it. A segment of 0
+/// bytes switches it off.
 ///
 /// # Errors
 ///
@@ -192,7 +192,8 @@ impl Pair {
 }
 
 impl Sender {
-    /// Sends a batch of datagrams, each of which begins with its number. Gives how many calls it took.
+    /// Sends a batch of datagrams, each of which begins with its number. Gives how many calls it
+    /// took.
     ///
     /// # Errors
     ///

@@ -24,8 +24,8 @@ pub struct Streamed {
     pub processor: Duration,
 }
 
-/// Streams batches from one thread to another. The receiver paces the sender: for each batch that it
-/// has, the sender may send another.
+/// Streams batches from one thread to another. The receiver paces the sender: for each batch that
+/// it has, the sender may send another.
 ///
 /// # Errors
 ///

@@ -204,7 +204,7 @@ impl<'a> Theirs<'a> {
         let mut builder = MessageBuilder::from_target(target).unwrap();
         *builder.header_mut() = self.header;
         let mut builder = builder.question();
-        builder.push(&self.question).unwrap();
+        builder.push(self.question).unwrap();
         let mut builder = builder.answer();
         answers
             .iter()

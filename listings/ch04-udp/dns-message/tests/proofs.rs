@@ -251,6 +251,18 @@ fn a_pointer_leads_backwards_or_is_refused() {
 }
 
 #[test]
+fn what_a_pointer_leads_to_ends_before_the_pointer_s_own_name_begins() {
+    // The pointer leads to the last byte of the first question, a 1. As a label it would be a byte
+    // of the pointer itself, and the name would go on behind that.
+    let mut bytes = hostile::header(2);
+    bytes.extend(*b"\x03www\0\0\x01\0\x01\xc0\x14\0\x01\0\x01");
+    assert_eq!(error(&bytes), more_than("label", 20, 1, 2));
+    // A name that ends there is none that goes on here.
+    bytes[20] = 0;
+    assert!(Message::parse(&bytes).is_ok());
+}
+
+#[test]
 fn a_loop_is_refused_where_it_closes() {
     assert_eq!(
         error(&hostile::question(b"\xc0\x0c")),
@@ -847,7 +859,7 @@ fn the_target_of_srv_is_read_with_a_pointer_and_written_without() {
     writer.record(Section::Answer, &srv).unwrap();
     let bytes = writer.finish().to_vec();
     assert_eq!(bytes.len(), HEADER_LEN + 18 + 10 + 6 + 18);
-    // dnsmasq and others do compress it (RFC 2782 forbids that): it is read all the same.
+    // Its first specification wanted a pointer, and there are servers that follow it (RFC 3597 §4).
     let mut compressed = bytes[..bytes.len() - 18].to_vec();
     compressed.extend([0xc0, 12]);
     compressed[HEADER_LEN + 18 + 9] = 8;

@@ -373,8 +373,8 @@ impl<R: Random> Lookup<R> {
 
     /// Doubles with every round of all servers. TCP takes a round trip more.
     fn timeout(&self, transport: Transport) -> Duration {
-        let rounds = (self.turns / self.servers.len()).min(16); // more would overflow a number
-        let timeout = self.config.first_timeout * (1 << rounds);
+        let rounds = (self.turns / self.servers.len()).min(16); // 65,536 times are enough
+        let timeout = self.config.first_timeout.saturating_mul(1 << rounds);
         let round_trips = match transport {
             Transport::Udp => 1,
             Transport::Tcp => 2,

@@ -28,6 +28,9 @@ const TRIES: usize = 3;
 /// From the resolver to the router. The attacker is next to that, so as to be first.
 const NEAR: Duration = Duration::from_millis(5);
 
+/// Between two forged answers, so that a figure shows one after the other.
+const PACE: Duration = Duration::from_millis(8);
+
 /// From the server to the router.
 const FAR: Duration = Duration::from_millis(35);
 
@@ -130,7 +133,10 @@ impl Tour {
         let forger = thread::spawn(move || {
             let mut random = Seeded(SEED);
             for (query, wrong) in told {
-                for wrong in wrong {
+                for (place, wrong) in wrong.iter().enumerate() {
+                    if place > 0 {
+                        thread::sleep(PACE);
+                    }
                     if let Ok(answer) = forge(&query, *wrong, raw.v4(), &mut random) {
                         raw.send(answer);
                     }

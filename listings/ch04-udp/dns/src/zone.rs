@@ -32,6 +32,7 @@ pub struct Entry {
 /// The data of a record, which stand alone: in a message they would borrow from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "`Rdata` explains them")]
+#[expect(clippy::large_enum_variant, reason = "a zone has one SOA")]
 pub enum Data {
     A(Ipv4Addr),
     Aaaa(Ipv6Addr),

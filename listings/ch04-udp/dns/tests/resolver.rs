@@ -59,6 +59,8 @@ struct Reply<'q> {
 
 enum Data {
     A(u8),
+    /// The same in the class CH.
+    OfChaos(u8),
     Alias(Box<NameBuf>),
     Soa,
     Ns,
@@ -119,7 +121,9 @@ impl Reply<'_> {
             for (owner, data) in records {
                 let mname = name("ns.example.com");
                 let rdata = match data {
-                    Data::A(last) => Rdata::A(Ipv4Addr::new(192, 0, 2, *last)),
+                    Data::A(last) | Data::OfChaos(last) => {
+                        Rdata::A(Ipv4Addr::new(192, 0, 2, *last))
+                    }
                     Data::Alias(target) => Rdata::Cname(target.name()),
                     Data::Ns => Rdata::Ns(mname.name()),
                     Data::Soa => Rdata::Soa(Soa {
@@ -132,9 +136,13 @@ impl Reply<'_> {
                         minimum: 5,
                     }),
                 };
+                let class = match data {
+                    Data::OfChaos(_) => Class::CH,
+                    _ => Class::IN,
+                };
                 let record = Record {
                     name: owner.name(),
-                    class: Class::IN,
+                    class,
                     ttl: 300,
                     rdata,
                 };
@@ -331,6 +339,7 @@ fn records_of_other_names_are_nobodys_business() {
     let query = sent(&mut lookup);
     let answer = reply(&query)
         .answer("www.bank.example", Data::A(66))
+        .answer("www.example.com", Data::OfChaos(66))
         .answer("www.example.com", Data::A(7))
         .answer("example.com", Data::A(66));
     answer.to(&mut lookup).unwrap();
@@ -448,6 +457,12 @@ fn what_is_truncated_is_asked_again_over_tcp_and_of_the_same_server() {
     assert_eq!(cut.to(&mut lookup), Ok(Accepted::Truncated));
     let again = sent(&mut lookup);
     assert_eq!((again.transport, again.server), (Transport::Tcp, server(1)));
+    // There is nothing larger than TCP: truncated there, it is the server's mistake.
+    let cut = reply(&again).flag(Flags::TC);
+    let trouble = Accepted::NextServer(Trouble::Broken);
+    assert_eq!(cut.to(&mut lookup), Ok(trouble));
+    let next = sent(&mut lookup);
+    assert_eq!((next.transport, next.server), (Transport::Udp, server(2)));
 }
 
 #[test]

@@ -4,9 +4,10 @@
 //! cargo bench -p udp-freshness
 //! ```
 //!
-//! Half a minute each, ten at the same time: 60 updates a second, 2 % of the packets lost in each direction, 40 ms
-//! of round trip. What counts is the age that 99 of 100 frames do not exceed, UDP's against TCP's on a link that
-//! loses alike; the median of twenty ratios is held against the bar.
+//! Half a minute each, ten at the same time: 60 updates a second, 2 % of the packets lost in each
+//! direction, 40 ms of round trip. What counts is the age that 99 of 100 frames do not exceed,
+//! UDP's against TCP's on a link that loses alike; the median of twenty ratios is held against the
+//! bar.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {

@@ -22,12 +22,12 @@ pub const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / UPDATES_A_SECO
 /// updates, so that none is ever so late that the next one overtakes it.
 const TOLERANCE: Duration = PERIOD.checked_div(2).expect("two is not zero");
 
-/// How long nothing comes by UDP before the receiver takes the game to be over: thirty updates, which no
-/// link loses at a stretch that loses one in twenty.
+/// How long nothing comes by UDP before the receiver takes the game to be over: thirty updates,
+/// which no link loses at a stretch that loses one in twenty.
 const SILENCE: Duration = Duration::from_millis(500);
 
-/// How long the receiver waits for TCP, whose kernel may try to send a segment again several times, and
-/// waits twice as long each time.
+/// How long the receiver waits for TCP, whose kernel may try to send a segment again several times,
+/// and waits twice as long each time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Bytes of each packet that the capture keeps: its headers, and an update's number.
@@ -72,6 +72,10 @@ pub struct Received {
     pub lost: usize,
     /// How many segments the sender's kernel sent again; none with UDP.
     pub retransmitted: i64,
+    /// How many segments held more or less than one update. `TCP_NODELAY` sends each update at
+    /// once, unless the window has no room for it: then the kernel fills the next segment with what
+    /// has come together.
+    pub resized: usize,
 }
 
 /// A game over both, at the same time, on two networks that lose alike.
@@ -88,8 +92,8 @@ pub type Played = Result<(Game, Report), Error>;
 
 // ANCHOR: link
 impl Settings {
-    /// The network: two hosts, and a link that takes half of the round trip each way and loses packets
-    /// by number. Both games get one like it.
+    /// The network: two hosts, and a link that takes half of the round trip each way and loses
+    /// packets by number. Both games get one like it.
     fn network(&self) -> Result<(Lab, Host, Host), Error> {
         let link = |seed| {
             let half = Link::new().delay(self.round_trip / 2);
@@ -132,8 +136,8 @@ pub fn play(settings: Settings) -> Played {
 }
 
 // ANCHOR: send
-/// Makes an update every sixtieth of a second and sends it, however long sending took. Gives when each
-/// was made.
+/// Makes an update every sixtieth of a second and sends it, however long sending took. Gives when
+/// each was made.
 fn updates(
     began: Instant,
     count: u32,
@@ -224,6 +228,7 @@ fn udp_game(
         sent: sent(&lab, carries),
         lost: lost(&lab, carries),
         retransmitted: 0,
+        resized: 0,
     };
     Ok((received, lab.finish()?))
 }
@@ -260,6 +265,10 @@ fn over_tcp(settings: Settings) -> Result<(Received, Report), Error> {
     // ANCHOR_END: tcp
     let made = sender.join().expect("no panic")?;
     let carries = |crossing: &Crossing| crossing.tcp().is_some_and(|segment| segment.length > 0);
+    let resized = |crossing: &Crossing| {
+        let length = crossing.tcp().map_or(0, |segment| segment.length);
+        length > 0 && length != SIZE
+    };
     let received = Received {
         made,
         taken: log.taken,
@@ -267,12 +276,13 @@ fn over_tcp(settings: Settings) -> Result<(Received, Report), Error> {
         sent: sent(&lab, carries),
         lost: lost(&lab, carries),
         retransmitted: server.counters()["TcpRetransSegs"],
+        resized: sent(&lab, resized),
     };
     Ok((received, lab.finish()?))
 }
 
-/// A UDP game on a link that loses nothing, but lets every tenth update be overtaken by the two behind
-/// it, and carries every fifteenth twice.
+/// A UDP game on a link that loses nothing, but lets every tenth update be overtaken by the two
+/// behind it, and carries every fifteenth twice.
 ///
 /// # Errors
 ///
@@ -297,7 +307,8 @@ pub fn overtaken(round_trip: Duration, count: u32) -> Result<(Received, Report),
 }
 
 impl Received {
-    /// How many updates came, but more than a period later than the link takes: behind one that was lost.
+    /// How many updates came, but more than a period later than the link takes: behind one that was
+    /// lost.
     #[must_use]
     pub fn late(&self, round_trip: Duration) -> usize {
         let in_time = round_trip / 2 + PERIOD;

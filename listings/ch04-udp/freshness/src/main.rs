@@ -1,12 +1,12 @@
-//! A game's server tells the state of its world 60 times a second, over UDP and over TCP at the same time, on
-//! links that lose the same packets. How old is what the player sees?
+//! A game's server tells the state of its world 60 times a second, over UDP and over TCP at the
+//! same time, on links that lose the same packets. How old is what the player sees?
 //!
 //! ```text
 //! cargo run -p udp-freshness
 //! ```
 //!
-//! Look for the age that one frame in a hundred exceeds, for how many updates UDP never delivers, and for how
-//! many TCP delivers late. Then for updates that are overtaken on the way. Linux only.
+//! Look for the age that one frame in a hundred exceeds, for how many updates UDP never delivers,
+//! and for how many TCP delivers late. Then for updates that are overtaken on the way. Linux only.
 
 #![forbid(unsafe_code)]
 
@@ -122,9 +122,8 @@ mod linux {
 
     fn tell_updates(games: &[Game]) -> Table {
         println!("\n2. What became of the {UPDATES} updates\n");
-        println!(
-            "   lost  over  packets lost  sent again  updates missing  more than a period late"
-        );
+        println!("                packets   sent  updates  more than a  segments that");
+        println!("   lost  over      lost  again  missing  period late  are no update");
         let mut table = Table::new([
             Column::number("packets lost, in percent", ""),
             Column::words("over"),
@@ -132,14 +131,16 @@ mod linux {
             Column::number("segments sent again", ""),
             Column::number("updates missing", ""),
             Column::number("updates more than a period late", ""),
+            Column::number("segments that are not one update", ""),
         ]);
         for (percent, game) in LOSSES.iter().zip(games) {
             for (over, received) in [("UDP", &game.udp), ("TCP", &game.tcp)] {
                 let (lost, again) = (received.lost, received.retransmitted);
                 let missing = UPDATES as usize - received.taken.len();
                 let late = received.late(ROUND_TRIP);
+                let resized = received.resized;
                 println!(
-                    "   {percent:2} %  {over}   {lost:12}  {again:10}  {missing:15}  {late:23}"
+                    "   {percent:2} %  {over}   {lost:7}  {again:5}  {missing:7}  {late:11}  {resized:13}"
                 );
                 table = table.row([
                     percent.to_string(),
@@ -148,6 +149,7 @@ mod linux {
                     again.to_string(),
                     missing.to_string(),
                     late.to_string(),
+                    resized.to_string(),
                 ]);
             }
         }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Bytes of an update: its number, when it was made, and where sixty things of the world are. It fits
-/// into one packet of any network, as a datagram and as a segment.
+/// Bytes of an update: its number, when it was made, and where sixty things of the world are. It
+/// fits into one packet of any network, as a datagram and as a segment.
 pub const SIZE: usize = NUMBER + MADE + THINGS * PLACE;
 
 const NUMBER: usize = 4;

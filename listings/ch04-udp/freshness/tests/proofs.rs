@@ -18,12 +18,13 @@ static RUN: LazyLock<Run> = LazyLock::new(|| {
         .succeeds()
 });
 
-/// The row of the table `updates` for this loss: packets lost, sent again, updates missing, late.
-fn row(percent: &str, over: &str) -> [usize; 4] {
+/// The row of the table `updates` for this loss: packets lost, sent again, updates missing, late,
+/// segments that are not one update.
+fn row(percent: &str, over: &str) -> [usize; 5] {
     let rows = &RUN.table("updates").rows;
     let row = rows.iter().find(|row| row[0] == percent && row[1] == over);
     let row = row.expect("a row for it");
-    [2, 3, 4, 5].map(|column: usize| row[column].parse().expect("a number"))
+    [2, 3, 4, 5, 6].map(|column: usize| row[column].parse().expect("a number"))
 }
 
 /// The age by loss in the figure `loss`.
@@ -71,7 +72,7 @@ fn no_state_is_younger_than_the_way_takes() {
 #[test]
 fn udp_loses_as_many_updates_as_the_link_loses_packets() {
     for percent in LOSSES {
-        let [lost, again, missing, _] = row(percent, "UDP");
+        let [lost, again, missing, _, _] = row(percent, "UDP");
         assert!(lost > 0);
         assert_eq!((again, missing), (0, lost), "at {percent} %");
     }
@@ -80,7 +81,7 @@ fn udp_loses_as_many_updates_as_the_link_loses_packets() {
 #[test]
 fn tcp_loses_no_update_and_delivers_some_late() {
     for percent in LOSSES {
-        let [lost, again, missing, late] = row(percent, "TCP");
+        let [lost, again, missing, late, _] = row(percent, "TCP");
         assert!(lost > 0 && again >= lost, "{lost} lost, {again} sent again");
         assert_eq!(missing, 0, "at {percent} %");
         // Behind each gap stands at least what was sent while the other end could not know yet.
@@ -90,9 +91,18 @@ fn tcp_loses_no_update_and_delivers_some_late() {
 }
 
 #[test]
+fn losses_shrink_the_window_until_updates_wait_at_tcps_sender_too() {
+    // With room in the window each segment is one update, and UDP never waits for room.
+    for percent in LOSSES {
+        assert_eq!(row(percent, "UDP")[4], 0);
+    }
+    assert!(row("5", "TCP")[4] > 0, "{}", RUN.stdout);
+}
+
+#[test]
 fn what_was_overtaken_and_what_came_twice_is_dropped_by_its_number() {
-    // Of 60, every tenth is overtaken by the two behind it: six. The 7th and every fifteenth from there
-    // come twice: four.
+    // Of 60, every tenth is overtaken by the two behind it: six. The 7th and every fifteenth from
+    // there come twice: four.
     let said = "60 updates sent, 64 came, 54 were newer than all before them,\n   10 were old, or copies, and dropped\n";
     assert!(RUN.stdout.contains(said), "{}", RUN.stdout);
 }
@@ -136,6 +146,7 @@ fn a_frame_shows_the_newest_of_what_had_come() {
         sent: 61,
         lost: 0,
         retransmitted: 0,
+        resized: 0,
     };
     let ages = Ages::of(&received);
     assert_eq!(

@@ -79,7 +79,6 @@ use fields::{ALL, CHECKSUM, DESTINATION_PORT, LENGTH, SOURCE_PORT};
 pub struct Datagram<'a> {
     bytes: &'a [u8],
     fixed: &'a [u8; HEADER_LEN],
-    payload: &'a [u8],
     trailer: &'a [u8],
 }
 // ANCHOR_END: datagram
@@ -117,21 +116,21 @@ impl<'a> Datagram<'a> {
         Self::check(bytes, addresses, false)
     }
 
-    #[inline]
+    #[inline(always)] // so that the view stays in registers
     fn check(bytes: &'a [u8], addresses: Addresses, needs_checksum: bool) -> Result<Self, Error> {
-        let (fixed, length) = lengths(bytes)?;
+        let datagram = Self::parse_without_checksum(bytes)?;
+        let length = HEADER_LEN + datagram.payload().len();
         let most = max_len(addresses);
         if length > most {
             return Err(LENGTH.more_than(most, length));
         }
-        let right = match word(fixed, CHECKSUM) {
-            NONE => !needs_checksum,
-            _ => sum(addresses, length)
-                .bytes(fixed)
-                .bytes(&bytes[HEADER_LEN..length])
+        let right = match datagram.checksum() {
+            None => !needs_checksum,
+            Some(_) => sum(addresses, length)
+                .bytes(datagram.fixed)
+                .bytes(datagram.payload())
                 .is_valid(),
         };
-        let datagram = Self::cut(bytes, fixed, length);
         match right {
             true => Ok(datagram),
             false => Err(datagram.wrong_checksum(addresses)),
@@ -146,20 +145,22 @@ impl<'a> Datagram<'a> {
     /// Those of [`parse`](Self::parse) that are about lengths, without the addresses' limit.
     #[inline]
     pub fn parse_without_checksum(bytes: &'a [u8]) -> Result<Self, Error> {
-        let (fixed, length) = lengths(bytes)?;
-        Ok(Self::cut(bytes, fixed, length))
-    }
-
-    /// The parts of a datagram whose [`lengths`] have been checked.
-    #[inline]
-    fn cut(bytes: &'a [u8], fixed: &'a [u8; HEADER_LEN], length: usize) -> Self {
-        let (bytes, trailer) = bytes.split_at(length);
-        Self {
+        let available = bytes.len();
+        let Some((fixed, _)) = bytes.split_first_chunk::<HEADER_LEN>() else {
+            return Err(Field::first_truncated(&ALL, available));
+        };
+        let length = usize::from(word(fixed, LENGTH));
+        if length < HEADER_LEN {
+            return Err(LENGTH.less_than(HEADER_LEN, length));
+        }
+        let Some((bytes, trailer)) = bytes.split_at_checked(length) else {
+            return Err(LENGTH.more_than(available, length));
+        };
+        Ok(Self {
             bytes,
             fixed,
-            payload: &bytes[HEADER_LEN..],
             trailer,
-        }
+        })
     }
     // ANCHOR_END: parse
 
@@ -207,8 +208,12 @@ impl<'a> Datagram<'a> {
 
     /// The data, which may be none.
     #[must_use]
+    #[inline]
     pub const fn payload(&self) -> &'a [u8] {
-        self.payload
+        match self.bytes.split_first_chunk::<HEADER_LEN>() {
+            Some((_, payload)) => payload,
+            None => &[], // which `parse` has ruled out
+        }
     }
 
     /// What the packet carries behind the datagram, since its `length` is shorter. No application
@@ -224,25 +229,6 @@ impl<'a> Datagram<'a> {
         self.bytes
     }
 }
-
-// ANCHOR: lengths
-/// The header, and a length of at least 8 bytes that are all there.
-#[inline]
-fn lengths(bytes: &[u8]) -> Result<(&[u8; HEADER_LEN], usize), Error> {
-    let available = bytes.len();
-    let Some((fixed, _)) = bytes.split_first_chunk::<HEADER_LEN>() else {
-        return Err(Field::first_truncated(&ALL, available));
-    };
-    let length = usize::from(word(fixed, LENGTH));
-    if length < HEADER_LEN {
-        return Err(LENGTH.less_than(HEADER_LEN, length));
-    }
-    if length > available {
-        return Err(LENGTH.more_than(available, length));
-    }
-    Ok((fixed, length))
-}
-// ANCHOR_END: lengths
 
 // ANCHOR: header
 /// A header as a plain struct: what a sender chooses. `length` and `checksum` follow from the rest,

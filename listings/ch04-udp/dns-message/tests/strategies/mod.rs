@@ -34,6 +34,10 @@ pub struct RecordParts {
 }
 
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are a few of them at a time"
+)]
 pub enum Data {
     A([u8; 4]),
     Aaaa([u8; 16]),
