@@ -74,7 +74,7 @@ fn capture() -> Result<(Request, Report), Error> {
     let listener = server.run(|| TcpListener::bind((SERVER.0, PORT)))?;
     thread::scope(|scope| {
         let answering = scope.spawn(|| answer(&listener));
-        client.run(|| ask())?;
+        client.run(ask)?;
         answering.join().expect("the server does not panic")
     })?;
     let at_client = at_client.frame_with(REQUEST)?;

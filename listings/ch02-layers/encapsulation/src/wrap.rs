@@ -67,7 +67,7 @@ pub fn in_ipv4(segment: &[u8]) -> Vec<u8> {
     const DONT_FRAGMENT: u16 = 0x4000;
 
     let mut packet = Vec::new();
-    packet.extend([4 << 4 | HEADER_LEN / 4, 0]); // version and length; best effort
+    packet.extend([(4 << 4) | (HEADER_LEN / 4), 0]); // version and length; best effort
     packet.extend((u16::from(HEADER_LEN) + segment.len() as u16).to_be_bytes());
     packet.extend(0x1a2b_u16.to_be_bytes()); // identification
     packet.extend(DONT_FRAGMENT.to_be_bytes());

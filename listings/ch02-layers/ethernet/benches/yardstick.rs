@@ -57,7 +57,7 @@ fn read(what: &str, bytes: &[u8]) {
                 "ours",
                 Box::new(|| {
                     let frame = Frame::parse(black_box(bytes)).unwrap();
-                    black_box(frame.header());
+                    black_box(&frame.header());
                     frame.payload().len() as u64
                 }),
             ),
@@ -127,7 +127,7 @@ fn bit_by_bit(bytes: &[u8]) -> u32 {
     for byte in bytes {
         remainder ^= u32::from(*byte);
         for _ in 0..8 {
-            remainder = remainder >> 1 ^ (remainder & 1) * 0xedb8_8320;
+            remainder = (remainder >> 1) ^ ((remainder & 1) * 0xedb8_8320);
         }
     }
     !remainder

@@ -181,7 +181,9 @@ pub struct Header {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
     bytes: &'a [u8],
-    header: Header,
+    fixed: &'a [u8; HEADER_LEN],
+    /// What stands behind the tag's own type: the tag, and the type proper.
+    tag: Option<&'a [u8; TAG_LEN]>,
     payload: &'a [u8],
 }
 
@@ -201,30 +203,25 @@ impl<'a> Frame<'a> {
         let Some((fixed, payload)) = bytes.split_first_chunk::<HEADER_LEN>() else {
             return Err(Field::first_truncated(&ALL, available));
         };
-        let mut header = Header {
-            destination: MacAddress(array(fixed, DESTINATION)),
-            source: MacAddress(array(fixed, SOURCE)),
-            tag: None,
-            ether_type: EtherType(word(fixed, ETHER_TYPE)),
-        };
-        if header.ether_type != EtherType::VLAN {
-            header.ether_type.check(ETHER_TYPE)?;
+        let ether_type = EtherType(word(fixed, ETHER_TYPE));
+        if ether_type != EtherType::VLAN {
+            ether_type.check(ETHER_TYPE)?;
             return Ok(Self {
                 bytes,
-                header,
+                fixed,
+                tag: None,
                 payload,
             });
         }
 
-        let Some((fixed, payload)) = bytes.split_first_chunk::<{ HEADER_LEN + TAG_LEN }>() else {
+        let Some((tag, payload)) = payload.split_first_chunk::<TAG_LEN>() else {
             return Err(Field::first_truncated(&ALL_TAGGED, available));
         };
-        header.tag = Some(Tag::from_wire(word(fixed, PRIORITY)));
-        header.ether_type = EtherType(word(fixed, TAGGED_ETHER_TYPE));
-        header.ether_type.check(TAGGED_ETHER_TYPE)?;
+        tagged_type(tag).check(TAGGED_ETHER_TYPE)?;
         Ok(Self {
             bytes,
-            header,
+            fixed,
+            tag: Some(tag),
             payload,
         })
     }
@@ -242,8 +239,18 @@ impl<'a> Frame<'a> {
     /// The header's fields.
     #[must_use]
     #[inline]
-    pub const fn header(&self) -> Header {
-        self.header
+    pub fn header(&self) -> Header {
+        Header {
+            destination: MacAddress(array(self.fixed, DESTINATION)),
+            source: MacAddress(array(self.fixed, SOURCE)),
+            tag: self
+                .tag
+                .map(|&[high, low, ..]| Tag::from_wire(u16::from_be_bytes([high, low]))),
+            ether_type: match self.tag {
+                None => EtherType(word(self.fixed, ETHER_TYPE)),
+                Some(tag) => tagged_type(tag),
+            },
+        }
     }
 
     /// What the frame carries, and the padding behind it if there is some.
@@ -260,8 +267,14 @@ impl<'a> Frame<'a> {
     }
 }
 
+/// The type proper of a tagged frame.
+const fn tagged_type(&[_, _, high, low]: &[u8; TAG_LEN]) -> EtherType {
+    EtherType(u16::from_be_bytes([high, low]))
+}
+
 impl EtherType {
     /// That it is not a length.
+    #[inline]
     fn check(self, field: Field) -> Result<(), Error> {
         if self < Self::LEAST {
             return Err(field.less_than(Self::LEAST.0.into(), self.0.into()));

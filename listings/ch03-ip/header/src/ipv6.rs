@@ -141,14 +141,7 @@ impl<'a> Packet<'a> {
     /// destination must process them (RFC 8200 §4).
     #[must_use]
     pub fn extensions(&self) -> Extensions<'a> {
-        Extensions {
-            next_header: Protocol(self.fixed[NEXT_HEADER.offset()]),
-            named_at: NEXT_HEADER.offset(),
-            offset: HEADER_LEN,
-            rest: self.payload,
-            count: 0,
-            ended: false,
-        }
+        Extensions::new(Protocol(self.fixed[NEXT_HEADER.offset()]), self.payload)
     }
 
     /// What the packet carries, behind all extension headers.
@@ -157,17 +150,7 @@ impl<'a> Packet<'a> {
     ///
     /// When the walk through the extension headers meets one; see [`Extensions`].
     pub fn upper_layer(&self) -> Result<UpperLayer<'a>, Error> {
-        let mut extensions = self.extensions();
-        let mut fragment = None;
-        for extension in &mut extensions {
-            fragment = extension?.fragment().or(fragment);
-        }
-        Ok(UpperLayer {
-            protocol: extensions.next_header,
-            offset: extensions.offset,
-            bytes: extensions.rest,
-            fragment,
-        })
+        self.extensions().upper_layer()
     }
 }
 
@@ -380,3 +363,37 @@ const fn is_extension(kind: Protocol) -> bool {
     )
 }
 // ANCHOR_END: extensions
+
+impl<'a> Extensions<'a> {
+    /// The walk from the end of a packet's fixed header on, which calls what follows it
+    /// `next_header`. The payload may end before the packet does, as in an ICMP error that quotes it.
+    #[must_use]
+    pub const fn new(next_header: Protocol, payload: &'a [u8]) -> Self {
+        Self {
+            next_header,
+            named_at: NEXT_HEADER.offset(),
+            offset: HEADER_LEN,
+            rest: payload,
+            count: 0,
+            ended: false,
+        }
+    }
+
+    /// What is behind all that are left.
+    ///
+    /// # Errors
+    ///
+    /// When the walk meets one.
+    pub fn upper_layer(mut self) -> Result<UpperLayer<'a>, Error> {
+        let mut fragment = None;
+        for extension in &mut self {
+            fragment = extension?.fragment().or(fragment);
+        }
+        Ok(UpperLayer {
+            protocol: self.next_header,
+            offset: self.offset,
+            bytes: self.rest,
+            fragment,
+        })
+    }
+}

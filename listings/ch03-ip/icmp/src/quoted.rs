@@ -107,7 +107,12 @@ impl<'a> Quoted<'a> {
             },
             total_len,
             ttl: fixed[HOP_LIMIT.offset()],
-            upper_layer: upper_layer_v6(Protocol(fixed[NEXT_HEADER.offset()]), bytes),
+            upper_layer: ipv6::Extensions::new(
+                Protocol(fixed[NEXT_HEADER.offset()]),
+                &bytes[ipv6::HEADER_LEN..],
+            )
+            .upper_layer()
+            .ok(),
         })
     }
 
@@ -142,9 +147,8 @@ impl<'a> Quoted<'a> {
         self.bytes
     }
 
-    /// What the packet carried, as far as it is there. None where that begins behind the quotation,
-    /// or cannot be found: behind extension headers that are cut off, or more than
-    /// [`ipv6::MAX_EXTENSIONS`].
+    /// What the packet carried, as far as it is there. None where it cannot be found: behind
+    /// extension headers that are cut off, or that [`ipv6::Extensions`] refuses.
     #[must_use]
     pub const fn upper_layer(&self) -> Option<UpperLayer<'a>> {
         self.upper_layer
@@ -172,44 +176,4 @@ impl<'a> Quoted<'a> {
 /// A fragment's offset in bytes; the lowest three bits are none of its.
 fn fragment_offset(bits: u16) -> FragmentOffset {
     FragmentOffset::from_bytes(u32::from(bits & !7)).unwrap_or_default()
-}
-
-/// Walks through extension headers that may be cut off (RFC 8200 §4), in a packet whose fixed header
-/// is there.
-fn upper_layer_v6(mut protocol: Protocol, bytes: &[u8]) -> Option<UpperLayer<'_>> {
-    let mut offset = ipv6::HEADER_LEN;
-    let mut fragment: Option<Fragment> = None;
-    for _ in 0..=ipv6::MAX_EXTENSIONS {
-        let rest = bytes.get(offset..)?;
-        let is_first = fragment.is_none_or(|fragment| fragment.offset == FragmentOffset::ZERO);
-        let len = match protocol {
-            // What follows in a later fragment is data.
-            _ if !is_first => None,
-            Protocol::HOP_BY_HOP | Protocol::ROUTING | Protocol::DESTINATION_OPTIONS => {
-                Some(usize::from(*rest.get(1)?) * 8 + 8)
-            }
-            Protocol::AUTHENTICATION => Some(usize::from(*rest.get(1)?) * 4 + 8),
-            Protocol::FRAGMENT => Some(8),
-            _ => None,
-        };
-        let Some(len) = len else {
-            return Some(UpperLayer {
-                protocol,
-                offset,
-                bytes: rest,
-                fragment,
-            });
-        };
-        let header = rest.get(..len)?;
-        if let (Protocol::FRAGMENT, &[_, _, high, low, a, b, c, d]) = (protocol, header) {
-            fragment = Some(Fragment {
-                identification: u32::from_be_bytes([a, b, c, d]),
-                offset: fragment_offset(u16::from_be_bytes([high, low])),
-                more_fragments: low & 1 != 0,
-            });
-        }
-        protocol = Protocol(header[0]);
-        offset += len;
-    }
-    None
 }

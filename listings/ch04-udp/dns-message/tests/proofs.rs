@@ -867,36 +867,98 @@ fn the_target_of_srv_is_read_with_a_pointer_and_written_without() {
     assert_eq!(read.answers().next(), Some(srv));
 }
 
+/// A record of the root with these data, of a type for private use.
+fn opaque(bytes: &[u8]) -> Record<'_> {
+    let rtype = Type(65_400);
+    Record {
+        name: Name::ROOT,
+        class: Class::IN,
+        ttl: 1,
+        rdata: Rdata::Opaque { rtype, bytes },
+    }
+}
+
+fn address(name: &NameBuf) -> Record<'_> {
+    Record {
+        name: name.name(),
+        class: Class::IN,
+        ttl: 1,
+        rdata: Rdata::A([192, 0, 2, 1].into()),
+    }
+}
+
 #[test]
 fn no_pointer_leads_beyond_its_14_bits() {
     let mut room = vec![0; MAX_MESSAGE_LEN];
     let mut writer = Writer::new(&mut room, Header::query(7), None).unwrap();
-    let names: Vec<NameBuf> = (0..800)
-        .map(|n| buf(&format!("name-{n}.example-{n}.com")))
-        .collect();
-    for name in names.iter().chain(&names) {
-        let record = Record {
-            name: name.name(),
-            class: Class::IN,
-            ttl: 1,
-            rdata: Rdata::A([192, 0, 2, 1].into()),
-        };
-        writer.record(Section::Answer, &record).unwrap();
+    let (near, far) = (buf("near.example"), buf("far.example"));
+    // One name that a pointer reaches, and one that it does not.
+    writer.record(Section::Answer, &address(&near)).unwrap();
+    let long = vec![0; 1 << 14];
+    writer.record(Section::Answer, &opaque(&long)).unwrap();
+    for name in [&far, &far, &near] {
+        writer.record(Section::Answer, &address(name)).unwrap();
     }
-    let bytes = writer.finish();
-    assert!(bytes.len() > 2 << 14, "{}", bytes.len());
-    let message = Message::parse(bytes).unwrap();
-    let read = message.answers().map(|record| record.name.to_buf());
-    assert!(read.eq(names.iter().chain(&names).copied()));
+    let message = Message::parse(writer.finish()).unwrap();
+    let names: Vec<Name> = message.answers().map(|record| record.name).collect();
+    let root = NameBuf::root();
+    assert_eq!(names, [&near, &root, &far, &far, &near].map(NameBuf::name));
+    // «far» and a pointer to «example», twice; and «near» as a pointer.
+    let lens = names.iter().map(|name| name.encoded_len());
+    assert_eq!(lens.collect::<Vec<_>>(), [14, 1, 6, 6, 2]);
+}
+
+#[test]
+fn no_pointer_leads_to_what_was_taken_back() {
+    let (gone, name) = (buf("tenletters.a.example"), buf("a.example"));
+    let mut room = [0; 200];
+    let mut writer = Writer::new(&mut room, Header::query(7), None).unwrap();
+    let long = [[250].as_slice(), &[b'x'; 250]].concat();
+    let record = Record {
+        rdata: Rdata::Txt(Txt::new(&long).unwrap()),
+        ..address(&gone)
+    };
+    // It does not fit; «a.example» stood at byte 23 for a moment, where the next record's data begin.
+    writer.record(Section::Answer, &record).unwrap_err();
+    writer
+        .record(Section::Answer, &opaque(name.as_wire()))
+        .unwrap();
+    writer.record(Section::Answer, &address(&name)).unwrap();
+    let message = Message::parse(writer.finish()).unwrap();
+    let written = message.answers().last().unwrap().name;
+    assert_eq!(written.encoded_len(), written.wire_len());
+}
+
+#[test]
+fn a_time_to_live_that_is_too_long_is_none() {
+    let ttl = |bytes: [u8; 4]| {
+        let mut message = hostile::header(0);
+        message[7] = 1;
+        message.extend([0, 0, 1, 0, 1]);
+        message.extend(bytes);
+        message.extend([0, 4, 192, 0, 2, 1]);
+        Message::parse(&message)
+            .unwrap()
+            .answers()
+            .next()
+            .unwrap()
+            .ttl
+    };
+    // RFC 2181 §8.
+    assert_eq!(ttl([0x7f, 0xff, 0xff, 0xff]), (1 << 31) - 1);
+    assert_eq!(ttl([0x80, 0, 0, 0]), 0);
+    assert_eq!(ttl([0xff; 4]), 0);
 }
 
 #[test]
 fn old_bytes_in_the_buffer_do_no_harm() {
     // Each is a pointer to itself: whoever looked there would go round for ever.
     let mut room: Vec<u8> = (0..600_u16)
-        .flat_map(|at| (0xc000 | at).to_be_bytes())
+        .flat_map(|pair| (0xc000 | 2 * pair).to_be_bytes())
         .collect();
-    let names = ["a.a.a.a", "a.a", "b.a.a", "a"].map(buf);
+    // «llc» has the hash 0, so that all these endings have the same: one is looked for where the
+    // longer one, which is being written, has nothing behind it yet.
+    let names = ["llc.llc.llc.llc", "llc.llc", "a.llc.llc", "llc"].map(buf);
     let mut writer = Writer::new(&mut room, Header::query(7), None).unwrap();
     for name in &names {
         let question = Question {

@@ -85,11 +85,9 @@ mod linux {
         );
 
         let seen = ask_a_thousand(1)?;
-        if !seen.wrong.is_empty() {
-            return Err(format!("wrong: {:?}", seen.wrong).into());
-        }
+        let wrong = seen.wrong.len();
         println!("\nOver sockets, eight names at a time, one server:");
-        println!("  names            {NAMES:>8}, all right");
+        println!("  names            {NAMES:>8}, {wrong} of them wrong");
         let per_name = seen.queries as f64 / NAMES as f64;
         println!(
             "  queries          {:>8}, {per_name:.2} a name",
@@ -97,7 +95,8 @@ mod linux {
         );
         println!("  over TCP         {:>8}", seen.over_tcp);
         println!("  timeouts         {:>8}", seen.timeouts);
-        println!("  answers forged   {:>8}, 0 accepted", seen.forged);
+        // Each leads to another address than the zone has: an accepted one is a wrong name.
+        println!("  answers forged   {:>8}, {wrong} accepted", seen.forged);
         println!("  no socket        {:>8}", seen.no_socket);
         for (reason, count) in &seen.refused {
             println!("  {reason:15}  {count:>8}");
@@ -112,6 +111,9 @@ mod linux {
         let mut record = Record::new();
         record.add("hostile", table(&tally, &seen));
         record.save()?;
+        if wrong > 0 {
+            return Err(format!("wrong: {:?}", seen.wrong).into());
+        }
         Ok(())
     }
 

@@ -277,7 +277,7 @@ mod linux {
                     Some(data) => format!("hands over «{}»", data.escape_ascii()),
                     None => "drops it".to_owned(),
                 };
-                println!("{name:<41}{version:<6}{said:<58}{did}");
+                println!("{name:<41}{version:<6}{did:<25}{said}");
                 let ours = match ours {
                     Ok(_) => "reads it",
                     Err(_) => "refuses it",

@@ -83,7 +83,8 @@ mod linux {
         wait_until("b's report has come", || net.joined("b", GROUP))?;
         let socket = receiver(sender)?;
         socket.send_to(b"one", (GROUP, PORT))?;
-        let first = next(&sockets[1])?; // once b has left, not even what is under way would reach it
+        // Once b has left, not even what is under way would reach it.
+        let first = next(&sockets[1])?;
 
         sockets[1].leave_multicast_v4(&GROUP, &b.v4())?;
         wait_until("b's report has come", || !net.joined("b", GROUP))?;

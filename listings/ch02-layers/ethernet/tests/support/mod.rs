@@ -64,7 +64,7 @@ fn bit_by_bit(bytes: &[u8]) -> u32 {
         remainder ^= u32::from(*byte);
         for _ in 0..8 {
             let carry = remainder & 1;
-            remainder = remainder >> 1 ^ carry * 0xedb8_8320;
+            remainder = (remainder >> 1) ^ (carry * 0xedb8_8320);
         }
     }
     !remainder

@@ -101,12 +101,11 @@ pub fn repair(addresses: Addresses, protocol: Protocol, message: &mut [u8]) {
     message[2..4].copy_from_slice(&checksum.to_be_bytes());
 }
 
-/// A report of IGMPv3 with these records: kind, group, sources.
-#[allow(
-    dead_code,
-    reason = "not everybody who shares this file writes reports"
-)]
-pub fn report(records: &[(u8, [u8; 4], Vec<[u8; 4]>)]) -> Vec<u8> {
+/// A record to be written: kind, group, sources.
+pub type Record = (u8, [u8; 4], Vec<[u8; 4]>);
+
+/// A report of IGMPv3 with these records.
+pub fn report(records: &[Record]) -> Vec<u8> {
     let mut message = vec![V3_MEMBERSHIP_REPORT, 0, 0, 0, 0, 0];
     message.extend((records.len() as u16).to_be_bytes());
     for (kind, group, sources) in records {
