@@ -110,7 +110,7 @@ fn tell_down(segment: &[u8], packet: &[u8], frame: &[u8]) {
 
 fn tell_up(frame: &[u8]) -> Result<(), Box<dyn Error>> {
     // ANCHOR: up
-    let peeled = peel(frame).map_err(|refusal| refusal.error)?;
+    let peeled = peel(frame)?;
     if peeled.data != REQUEST {
         return Err("what came out is not what went in".into());
     }

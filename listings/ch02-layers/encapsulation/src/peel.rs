@@ -1,5 +1,6 @@
 //! Up the layers: each takes off what its counterpart put on, if it is as it was sent.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use layers_checksum::Sum;
@@ -26,6 +27,14 @@ pub struct Refusal {
     pub layer: &'static str,
     pub error: Error,
 }
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.layer, self.error)
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// A frame without its wrapping.
 pub struct Peeled<'a> {

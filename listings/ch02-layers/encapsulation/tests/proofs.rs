@@ -189,4 +189,10 @@ fn a_segment_for_another_host_is_refused_by_tcp() {
     let frame = wrap::in_ethernet(&packet).unwrap();
     let refusal = peel(&frame).err().expect("the wrong host");
     assert_eq!((refusal.layer, refusal.error.field), ("TCP", "checksum"));
+    assert!(
+        refusal
+            .to_string()
+            .starts_with("TCP: checksum at byte 16 is "),
+        "{refusal}"
+    );
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ip_header::{Packet, Protocol, ipv6};
+use ip_icmp::{icmpv4, icmpv6};
 use lab::{Capture, Crossing};
 use record::{Event, Field, Sequence, What, Wire};
 
@@ -10,12 +11,6 @@ use crate::linux::Result;
 
 /// The header of UDP, in bytes.
 const UDP_HEADER: usize = 8;
-
-/// ICMP's and ICMPv6's numbers for what routers and hosts say here: type and code (RFC 792, RFC 1191
-/// §4, RFC 4443 §3.2).
-const FRAGMENTATION_NEEDED: (u8, u8) = (3, 4);
-const REASSEMBLY_TIME_EXCEEDED: (u8, u8) = (11, 1);
-const PACKET_TOO_BIG: (u8, u8) = (2, 0);
 
 /// What a captured packet is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,28 +33,36 @@ pub fn kind(bytes: &[u8]) -> Result<Kind> {
         let (from, length) = (fragment.offset.bytes(), upper.bytes.len());
         return Ok(Kind::Piece { from, length });
     }
-    let message = upper.bytes.first_chunk::<8>();
-    Ok(match (upper.protocol, message, packet) {
-        (Protocol::ICMP, Some([kind, code, _, _, _, _, high, low]), _) => match (*kind, *code) {
-            FRAGMENTATION_NEEDED => Kind::TooBig {
-                version: 4,
-                at_most: u16::from_be_bytes([*high, *low]).into(),
-            },
-            REASSEMBLY_TIME_EXCEEDED => Kind::ReassemblyTimedOut,
-            other => return Err(format!("an ICMP message {other:?}").into()),
-        },
-        (Protocol::ICMPV6, Some([kind, code, _, _, mtu @ ..]), _) => match (*kind, *code) {
-            PACKET_TOO_BIG => Kind::TooBig {
-                version: 6,
-                at_most: u32::from_be_bytes(*mtu),
-            },
-            other => return Err(format!("an ICMPv6 message {other:?}").into()),
-        },
-        (Protocol::UDP, _, Packet::V4(packet)) => Kind::Whole {
+    Ok(match (upper.protocol, packet) {
+        (Protocol::UDP, Packet::V4(packet)) => Kind::Whole {
             may_be_cut: !packet.header().flags.dont_fragment,
         },
-        (Protocol::UDP, _, Packet::V6(_)) => Kind::Whole { may_be_cut: false },
-        (other, ..) => return Err(format!("a packet that nobody sent here: {other}").into()),
+        (Protocol::UDP, Packet::V6(_)) => Kind::Whole { may_be_cut: false },
+        (Protocol::ICMP, _) => match icmpv4::Message::parse(upper.bytes)?.header() {
+            icmpv4::Header::DestinationUnreachable {
+                code: icmpv4::Unreachable::FRAGMENTATION_NEEDED,
+                next_hop_mtu,
+                ..
+            } => Kind::TooBig {
+                version: 4,
+                at_most: next_hop_mtu.into(),
+            },
+            icmpv4::Header::TimeExceeded {
+                code: icmpv4::TimeExceeded::REASSEMBLY,
+                ..
+            } => Kind::ReassemblyTimedOut,
+            other => return Err(format!("ICMP that nobody sent here: {other:?}").into()),
+        },
+        (Protocol::ICMPV6, _) => {
+            match icmpv6::Message::parse(packet.addresses(), upper.bytes)?.header() {
+                icmpv6::Header::PacketTooBig { mtu } => Kind::TooBig {
+                    version: 6,
+                    at_most: mtu,
+                },
+                other => return Err(format!("ICMPv6 that nobody sent here: {other:?}").into()),
+            }
+        }
+        (other, _) => return Err(format!("a packet that nobody sent here: {other}").into()),
     })
 }
 // ANCHOR_END: kind

@@ -384,6 +384,7 @@ impl<'a> Extensions<'a> {
     /// # Errors
     ///
     /// When the walk meets one.
+    #[inline]
     pub fn upper_layer(mut self) -> Result<UpperLayer<'a>, Error> {
         let mut fragment = None;
         for extension in &mut self {

@@ -370,6 +370,7 @@ impl<'a> Message<'a> {
 
     /// The packet that an error is about; none in other messages.
     #[must_use]
+    #[inline]
     pub fn quoted(&self) -> Option<Result<Quoted<'a>, Error>> {
         let length = usize::from(self.quoted_words()) * LENGTH_UNIT;
         let is_error = self.kind().is_error();

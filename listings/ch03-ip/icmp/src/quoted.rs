@@ -38,6 +38,7 @@ impl<'a> Quoted<'a> {
         }
     }
 
+    #[inline]
     fn parse_v4(bytes: &'a [u8]) -> Result<Self, Error> {
         use ipv4::fields::{
             ALL, DESTINATION, FLAGS, IDENTIFICATION, IHL, OPTIONS, PROTOCOL, SOURCE, TOTAL_LEN,
@@ -92,6 +93,7 @@ impl<'a> Quoted<'a> {
     }
     // ANCHOR_END: parse
 
+    #[inline]
     fn parse_v6(bytes: &'a [u8]) -> Result<Self, Error> {
         use ipv6::fields::{ALL, DESTINATION, HOP_LIMIT, NEXT_HEADER, PAYLOAD_LEN, SOURCE};
         let Some(fixed) = bytes.first_chunk::<{ ipv6::HEADER_LEN }>() else {

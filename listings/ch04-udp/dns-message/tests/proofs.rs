@@ -954,7 +954,7 @@ fn a_time_to_live_that_is_too_long_is_none() {
 fn old_bytes_in_the_buffer_do_no_harm() {
     // Each is a pointer to itself: whoever looked there would go round for ever.
     let mut room: Vec<u8> = (0..600_u16)
-        .flat_map(|pair| (0xc000 | 2 * pair).to_be_bytes())
+        .flat_map(|pair| (0xc000 | (2 * pair)).to_be_bytes())
         .collect();
     // «llc» has the hash 0, so that all these endings have the same: one is looked for where the
     // longer one, which is being written, has nothing behind it yet.

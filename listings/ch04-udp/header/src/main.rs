@@ -251,7 +251,7 @@ mod linux {
             Column::words("the library"),
             Column::words("the kernel"),
         ]);
-        println!("{:<41}{:<6}{:<58}the kernel", "", "over", "the library");
+        println!("{:<41}{:<6}{:<25}the library", "", "over", "the kernel");
         for (name, flaw, choice) in FLAWS {
             for (version, addresses) in ["IPv4", "IPv6"]
                 .into_iter()

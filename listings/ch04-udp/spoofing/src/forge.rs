@@ -5,8 +5,7 @@ use std::net::SocketAddrV4;
 use ip_header::{Protocol, ipv4};
 use lab::Packet;
 
-/// The headers without options, in bytes.
-const UDP_HEADER_LEN: usize = 8;
+/// TCP's header without options, in bytes.
 const TCP_HEADER_LEN: usize = 20;
 
 // ANCHOR: udp
@@ -16,17 +15,16 @@ pub fn datagram(
     destination: SocketAddrV4,
     data: &[u8],
 ) -> Result<Packet, ip_header::Error> {
-    let length = UDP_HEADER_LEN + data.len();
-    let mut bytes = vec![0; ipv4::HEADER_LEN + length];
+    let mut bytes = vec![0; ipv4::HEADER_LEN + udp_header::HEADER_LEN + data.len()];
     let ip = ipv4::Header::new(Protocol::UDP, *source.ip(), *destination.ip());
     let udp = ip.emit(&mut bytes)?;
-    udp[0..2].copy_from_slice(&source.port().to_be_bytes());
-    udp[2..4].copy_from_slice(&destination.port().to_be_bytes());
-    udp[4..6].copy_from_slice(&(length as u16).to_be_bytes());
-    udp[UDP_HEADER_LEN..].copy_from_slice(data);
-    let mut packet = Packet::new(&bytes);
-    packet.repair_checksums();
-    Ok(packet)
+    udp[udp_header::HEADER_LEN..].copy_from_slice(data);
+    let header = udp_header::Header {
+        source_port: source.port(),
+        destination_port: destination.port(),
+    };
+    header.emit(udp, ip.addresses())?;
+    Ok(Packet::new(&bytes))
 }
 // ANCHOR_END: udp
 
