@@ -36,13 +36,13 @@ mod linux {
     };
 
     /// How often an experiment is repeated if the machine was too busy for it.
-    const TRIES: usize = 3;
+    const TRIES: usize = 2;
 
     // ANCHOR: settings
     const ROUND_TRIP: Duration = Duration::from_millis(40);
 
-    /// Seven seconds of play.
-    const UPDATES: u32 = 7 * UPDATES_A_SECOND;
+    /// Four seconds of play.
+    const UPDATES: u32 = 4 * UPDATES_A_SECOND;
 
     /// The shares of packets that are lost, in percent. The one in the middle is drawn.
     const LOSSES: [u32; 3] = [1, 2, 5];
