@@ -292,12 +292,6 @@ fn note_record(groups: &mut HashMap<IpAddr, Membership>, record: &Record<'_>, no
     });
     membership.heard = now;
     let named = record.sources();
-    if named.len() > SOURCES_AT_MOST {
-        // More than are told apart here.
-        membership.mode = Mode::Exclude;
-        membership.sources.clear();
-        return;
-    }
     let Membership { mode, sources, .. } = membership;
     match (kind, *mode) {
         (Kind::IsInclude | Kind::ToInclude, _) => {
@@ -313,6 +307,7 @@ fn note_record(groups: &mut HashMap<IpAddr, Membership>, record: &Record<'_>, no
             });
         }
     }
+    // More than are told apart here.
     if sources.len() > SOURCES_AT_MOST {
         (*mode, *sources) = (Mode::Exclude, HashSet::new());
     }
