@@ -239,8 +239,8 @@ fn sequence(capture: &Capture) -> Result<Sequence> {
 /// How many datagrams are sent at once, to a port each that nobody has.
 const BURST: u16 = 20;
 
-/// What Linux sets anyway: milliseconds between two messages to the same host, once six have been
-/// sent at a time (icmp(7), «ip-sysctl»).
+/// Milliseconds between two messages to the same host, once six have been sent at a time (icmp(7),
+/// «ip-sysctl»). What Linux sets for IPv4; for IPv6 newer kernels set 100.
 const LIMIT_MS: u32 = 1000;
 
 /// The first of these ports.

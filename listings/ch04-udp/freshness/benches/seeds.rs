@@ -45,7 +45,7 @@ mod linux {
         println!("age of the newest state in half of the frames, and in 99 of 100 frames\n");
         println!("seed      UDP                   TCP              99 of 100: UDP ÷ TCP");
         let seeds: Vec<u64> = (1..=SEEDS).collect();
-        let mut lines = ["UDP", "TCP"].map(|name| Line {
+        let mut lines = ["TCP", "UDP"].map(|name| Line {
             name: name.to_owned(),
             points: Vec::new(),
         });
@@ -74,14 +74,14 @@ mod linux {
                     ms(&tcp, 0.5),
                     ms(&tcp, 0.99)
                 );
-                for (line, ages) in lines.iter_mut().zip([&udp, &tcp]) {
+                for (line, ages) in lines.iter_mut().zip([&tcp, &udp]) {
                     line.points.push((seed as f64, ms(ages, 0.99).round()));
                 }
                 ratios.push(ratio);
             }
         }
         let ratio = median(ratios);
-        let [udp, tcp] = [0, 1]
+        let [udp, tcp] = [1, 0]
             .map(|line: usize| median(lines[line].points.iter().map(|point| point.1).collect()));
         let verdict = if ratio <= BAR { "reached" } else { "missed" };
         println!("\nmedians of the 99 of 100: UDP {udp:.0} ms, TCP {tcp:.0} ms");

@@ -1,5 +1,8 @@
 //! A switch that snoops: it reads the reports that pass, and keeps a group's packets from ports
 //! where nobody wants them.
+//!
+//! It believes every report that is well formed, whoever sent it: at worst a port gets too much. A
+//! router must not believe one over IPv6 whose source is no link-local address (RFC 9777).
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
